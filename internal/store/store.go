@@ -1,0 +1,144 @@
+// Package store answers where facts are kept: it is the contract that each
+// backend fulfils, in a few verbs over statements, nodes, edges and attribution
+// rows. Begin with [Store]; the suite in storetest is the contract in code.
+//
+// It keeps two things apart: the evidence (statements: truth, append-only) and
+// the graph (everything else: droppable, and rebuilt from the evidence and git).
+// It knows nothing of what the facts mean: package project makes them, package
+// lineage asks for them.
+package store
+
+import (
+	"context"
+	"iter"
+
+	"github.com/stemma-dev/stemma"
+)
+
+// Store keeps the facts of one organisation: every key, unique constraint and
+// index leads with it. All methods may be called at once, also from several
+// processes on one store. An error is of one of the kinds of package stemma or
+// internal, and never shows the backend's own error types.
+type Store interface {
+	// Put stores the batch. Either all of it is stored or none; when Put
+	// returns nil it is durable. Putting the same batch again changes nothing.
+	Put(context.Context, Batch) error
+
+	// Statements gives all statements with a sequence number greater than
+	// after, in their order.
+	Statements(ctx context.Context, after int64) iter.Seq2[StoredStatement, error]
+
+	// Marks gives all marks, by name; an empty map where there are none.
+	Marks(context.Context) (map[string]string, error)
+
+	// Node reports whether the node exists.
+	Node(context.Context, stemma.NodeID) (bool, error)
+
+	// Nodes gives the nodes of one kind whose key begins with prefix, by key,
+	// bytewise.
+	Nodes(ctx context.Context, kind stemma.NodeKind, prefix string) iter.Seq2[stemma.NodeID, error]
+
+	// Edges gives the edges that the query asks for, ordered by From, Kind, To,
+	// Scope.
+	Edges(context.Context, EdgeQuery) iter.Seq2[stemma.Edge, error]
+
+	// Attributions gives the rows of these commits, in no stated order. A commit
+	// without a row is left out.
+	Attributions(ctx context.Context, commits []string) iter.Seq2[stemma.Attribution, error]
+
+	// AllAttributions gives every row, ordered by commit.
+	AllAttributions(context.Context) iter.Seq2[stemma.Attribution, error]
+
+	// Tallies gives tallies, newest first, then by node key.
+	Tallies(context.Context, TallyQuery) iter.Seq2[Tally, error]
+
+	// Paths gives every path that an attribution row names, each once, in no
+	// stated order.
+	Paths(context.Context) iter.Seq2[string, error]
+
+	// CommitsTouching gives the commits whose attribution row names one of the
+	// paths or a path below it ("" is every path), in no stated order.
+	CommitsTouching(ctx context.Context, paths []string) iter.Seq2[string, error]
+
+	// DropGraph removes everything but the statements. The graph is empty
+	// afterwards and can be filled again.
+	DropGraph(context.Context) error
+
+	Close() error
+}
+
+// Batch is what one Put stores.
+type Batch struct {
+	// Statements are appended to the evidence, each under its idempotency key:
+	// a key that is stored already is left as it is.
+	Statements []KeyedStatement
+	// Scopes replace all that was derived for them before.
+	Scopes []Scope
+	// Marks are set; a mark with an empty value is removed.
+	Marks map[string]string
+}
+
+// KeyedStatement is a statement with its idempotency key: (organisation,
+// source, the source's event id).
+type KeyedStatement struct {
+	Source, EventID string
+	Statement       stemma.Statement
+}
+
+// StoredStatement is a statement as it was stored.
+type StoredStatement struct {
+	Sequence int64 // from 1, growing; not always by one
+	KeyedStatement
+}
+
+// Scope is everything that was derived for one node: a commit, a change, a ref.
+// A node exists as long as it is the ID of a scope that is not Gone, or an edge
+// that touches it does.
+type Scope struct {
+	ID stemma.NodeID
+	// Gone says that the scope is to be removed with all that was derived for it.
+	Gone bool
+	// Edges have this scope; Put sets their Scope field itself.
+	Edges []stemma.Edge
+	// Attribution is the row of a commit; nil where there is none.
+	Attribution *stemma.Attribution
+	// Tally is the count of a commit or a change; nil where there is none.
+	Tally *Tally
+}
+
+// Tally counts the lines of one commit or change at a time, so that a listing
+// needs no rows.
+type Tally struct {
+	Node  stemma.NodeID
+	Group string // key of the repository
+	Time  int64  // UTC seconds since 1970
+	Merge bool
+	Lines stemma.Lines
+	// Candidate counts the unknown lines that a session is known to have taken
+	// part in.
+	Candidate int
+	// Sessions counts the sessions with lines or as candidates.
+	Sessions int
+	// Unreadable says that the lines could not be read, so that Lines is short.
+	Unreadable bool
+}
+
+// EdgeQuery asks for edges. Every field that is set narrows; a query with no
+// field set gives all edges.
+type EdgeQuery struct {
+	From  []stemma.NodeID
+	To    []stemma.NodeID
+	Scope []stemma.NodeID
+	Kinds []stemma.EdgeKind
+}
+
+// TallyQuery asks for tallies of one kind of node.
+type TallyQuery struct {
+	Kind         stemma.NodeKind // commit or change
+	Group        string          // "" is every repository
+	Since, Until int64           // UTC seconds, inclusive; 0 is open
+	Nodes        []stemma.NodeID // nil is every node; empty is none
+	MinAI        float64         // at least this share (0 to 1) of Written is ai or ai-edited
+	Class        stemma.Class    // at least one line of this class; "" is any
+	Limit        int             // 0 is no limit
+}

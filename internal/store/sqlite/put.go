@@ -1,0 +1,174 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// Put stores the batch: see the package comment for what happens when. A scope
+// that is given twice in one batch is replaced by the later one.
+func (s *Store) Put(ctx context.Context, b store.Batch) error {
+	if err := s.put(ctx, b); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return fmt.Errorf("put: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) put(ctx context.Context, b store.Batch) error {
+	if s.evidence.readOnly {
+		return s.evidence.denied()
+	}
+	scopes, err := check(b)
+	if err != nil {
+		return err
+	}
+	if len(scopes) == 0 && len(b.Marks) == 0 {
+		if len(b.Statements) == 0 {
+			return ctx.Err()
+		}
+		return s.append(ctx, b.Statements)
+	}
+	// Always the graph first and the evidence inside: two writers that take two
+	// locks in one order cannot wait for each other.
+	w, err := s.graph.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	if err := s.writeGraph(ctx, w, scopes, b.Marks); err != nil {
+		s.scribe = scribe{} // it may know ids that are undone now
+		return s.graph.fail(err)
+	}
+	if len(b.Statements) > 0 {
+		if err := s.append(ctx, b.Statements); err != nil {
+			s.scribe = scribe{}
+			return err
+		}
+	}
+	if err := w.commit(); err != nil {
+		s.scribe = scribe{}
+		return s.graph.fail(err)
+	}
+	return nil
+}
+
+// DropGraph removes everything but the statements. The room in the file is used
+// again by what is stored next.
+func (s *Store) DropGraph(ctx context.Context) error {
+	if err := s.dropGraph(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return fmt.Errorf("drop graph: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) dropGraph(ctx context.Context) error {
+	w, err := s.graph.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	s.scribe = scribe{}
+	if err := s.scribe.look(w, s.organisation); err != nil {
+		return s.graph.fail(err)
+	}
+	org := s.scribe.org
+	for _, query := range []string{
+		"DELETE FROM edge WHERE org = ?",
+		"DELETE FROM tally WHERE org = ?",
+		"DELETE FROM attribution WHERE org = ?",
+		"DELETE FROM mark WHERE org = ?",
+		"DELETE FROM node WHERE org = ?",
+		"DELETE FROM path WHERE org = ?",
+		"DELETE FROM word WHERE org = ?",
+		"UPDATE organisation SET epoch = epoch + 1, next_node = 1, next_path = 1, next_word = 1 WHERE org = ?",
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if _, err := w.exec(query, org); err != nil {
+			return s.graph.fail(err)
+		}
+	}
+	s.scribe = scribe{}
+	return s.graph.fail(w.commit())
+}
+
+// writeGraph writes the graph's part of a batch. What is deleted goes first, so
+// that what is inserted is never in its way; nodes that nothing holds any more
+// go last.
+func (s *Store) writeGraph(ctx context.Context, w *writer, scopes []store.Scope, marks map[string]string) error {
+	if err := s.scribe.look(w, s.organisation); err != nil {
+		return err
+	}
+	g := &graphWriter{ctx: ctx, w: w, scribe: &s.scribe, org: s.scribe.org}
+	for _, step := range []func([]store.Scope) error{
+		g.findNodes, g.clear, g.nameNodes, g.findPaths, g.insert,
+	} {
+		if err := step(scopes); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if err := g.sweep(); err != nil {
+		return err
+	}
+	if err := g.mark(marks); err != nil {
+		return err
+	}
+	return s.scribe.keep(w)
+}
+
+// node is what the writer knows of a node.
+type node struct {
+	id    int64 // 0 for one that is to be made
+	scope bool
+	time  int64 // of its tally
+	tally bool  // it has one
+
+	// stored is what the file has, where id is not 0.
+	storedScope, storedTally bool
+	storedTime               int64
+}
+
+// tallyTime is the column time of the node.
+func (n *node) tallyTime() any {
+	if !n.tally {
+		return nil
+	}
+	return n.time
+}
+
+func (n *node) changed() bool {
+	return n.scope != n.storedScope || n.tally != n.storedTally || n.time != n.storedTime
+}
+
+// ids gives the ids of all nodes that the scopes name, each once.
+func ids(scopes []store.Scope) []stemma.NodeID {
+	seen := make(map[stemma.NodeID]bool, 2*len(scopes))
+	all := make([]stemma.NodeID, 0, 2*len(scopes))
+	add := func(id stemma.NodeID) {
+		if !seen[id] {
+			seen[id] = true
+			all = append(all, id)
+		}
+	}
+	for i := range scopes {
+		add(scopes[i].ID)
+		for j := range scopes[i].Edges {
+			add(scopes[i].Edges[j].From)
+			add(scopes[i].Edges[j].To)
+		}
+	}
+	return all
+}

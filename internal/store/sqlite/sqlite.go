@@ -1,0 +1,89 @@
+// Package sqlite answers how the facts of one organisation are kept on one
+// machine: it is the store of a laptop and of a small server, in two SQLite
+// files of one directory, without cgo. Begin with [Open].
+//
+// evidence.db holds the statements. It is the truth: append-only, migrated from
+// version to version, and synced to the disk before Put returns.
+//
+// graph.db holds what was derived from the statements and from git. A graph of
+// another version is dropped and made anew, with no marks in it, so that the
+// next index run fills it. A Put of the graph survives the death of the process;
+// a power cut may undo the last of them, each as a whole and with its marks, and
+// the next index run does them again. Syncing each of them would buy nothing
+// that cannot be had again.
+//
+// # One Put, two files
+//
+// No transaction spans both files. A Put writes its part of the graph, then
+// commits its statements, then commits its part of the graph. What can be wrong
+// with a batch shows while it is written, when nothing is committed yet; so the
+// graph is all or none, and no fact of the graph is there without its statement.
+// If the process dies between the two commits the statements are there and the
+// graph is as it was; the same Put, which is what a run that never heard of
+// success does, finds the statements by their keys and stores the rest.
+//
+// # Many at once
+//
+// One process writes at a time, the others wait for it; nobody waits to read,
+// and a reader sees the store as it was when its loop began.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// Store keeps the facts of one organisation in a directory. Its maker is
+// [Open]. It fulfils the contract of [store.Store].
+type Store struct {
+	organisation string
+	evidence     *database
+	graph        *database
+	scribe       scribe // guarded by graph's write lock
+	words        atomic.Pointer[words]
+}
+
+var _ store.Store = (*Store)(nil)
+
+// writerWait is how long a writer waits for one in another process. The
+// largest Put seen takes less than a second.
+const writerWait = 30 * time.Second
+
+// Open opens the store of an organisation in dir, and makes both where they do
+// not exist. Several may be open on one directory, for one organisation or more,
+// in one process or more; organisations do not see one another.
+//
+// In a directory that cannot be written the store can be read, and every write
+// is ErrDenied. The error is ErrDenied where neither is possible, ErrConflict
+// where a newer stemma has changed the evidence, and ErrInvalid where a file is
+// damaged or is no store.
+func Open(ctx context.Context, dir, organisation string) (*Store, error) {
+	if organisation == "" {
+		return nil, fmt.Errorf("open store %s: no organisation: %w", dir, stemma.ErrInvalid)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s := &Store{organisation: organisation}
+	if s.evidence, err = openDatabase(ctx, evidenceFile(dir)); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if s.graph, err = openDatabase(ctx, graphFile(dir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.evidence.close())
+	}
+	return s, nil
+}
+
+// Close lets go of the files. Loops that still run go on to their end. Closing
+// again does nothing; any other call after it is ErrUnavailable.
+func (s *Store) Close() error {
+	return errors.Join(s.graph.shut(), s.evidence.shut())
+}

@@ -1,0 +1,122 @@
+package gitai
+
+import (
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/notes"
+)
+
+// schema is the version that this package was written for.
+const schema = "authorship/3.0.0"
+
+// metadata reads the JSON of schema 3, which explains the keys. What was read
+// before an error stands.
+func (d *decoder) metadata(b []byte, base int) error {
+	s := &scanner{b: b, base: base}
+	version := ""
+	isObject, err := s.object(func(key string) (err error) {
+		switch key {
+		case "schema_version":
+			version, err = s.text()
+			return err
+		case "prompts", "sessions":
+			return d.records(s, key)
+		default:
+			// humans holds names of people, of whom the key says enough here.
+			return s.skip()
+		}
+	})
+	if err != nil {
+		return within("metadata", err)
+	}
+	switch {
+	case !isObject:
+		return &notes.DecodeError{Source: Name, Path: "metadata", Offset: int64(base), Reason: "no object"}
+	case version == "":
+		d.problemAt("metadata.schema_version", base, "missing, read as %s", schema)
+	case version != schema:
+		d.problemAt("metadata.schema_version", base, "%q is not known, read as %s", clip(version), schema)
+	}
+	if s.peek() != 0 || s.pos < len(s.b) {
+		// Notes of two commits that git joined by "notes merge -s union", say.
+		d.problemAt("metadata", base+s.pos, "%d bytes after the end are not read", len(s.b)-s.pos)
+	}
+	return nil
+}
+
+// records reads the members of prompts or sessions.
+func (d *decoder) records(s *scanner, section string) error {
+	at := s.pos
+	isObject, err := s.object(func(key string) error {
+		start := s.pos
+		if len(d.byKey) == maxSessions {
+			d.problemAt(section+"."+key, s.base+start, "more than %d sessions", maxSessions)
+		}
+		if len(d.byKey) >= maxSessions || len(key) > maxID {
+			return s.skip()
+		}
+		a, isObject, err := readRecord(s)
+		if !isObject && err == nil {
+			d.problemAt(section+"."+key, s.base+start, "no object")
+		}
+		if a.found {
+			d.add(key, d.described(section, key, s.base+start, a))
+		}
+		return err
+	})
+	if err == nil && !isObject && s.b[at] != 'n' { // null is as good as absent
+		d.problemAt(section, s.base+at, "no object")
+	}
+	return err
+}
+
+// agentID is the agent_id of a record.
+type agentID struct {
+	found           bool
+	tool, id, model string
+}
+
+// readRecord reads one member of prompts or sessions. Everything but its
+// agent_id is passed over.
+func readRecord(s *scanner) (a agentID, isObject bool, err error) {
+	isObject, err = s.object(func(key string) error {
+		if key != "agent_id" {
+			return s.skip()
+		}
+		return a.read(s)
+	})
+	return a, isObject, err
+}
+
+func (a *agentID) read(s *scanner) error {
+	_, err := s.object(func(key string) (err error) {
+		switch key {
+		case "tool":
+			a.tool, err = s.text()
+		case "id":
+			a.id, err = s.text()
+		case "model":
+			a.model, err = s.text()
+		default:
+			err = s.skip()
+		}
+		return err
+	})
+	a.found = a.tool != "" || a.id != ""
+	return err
+}
+
+// described makes the session that a record describes.
+func (d *decoder) described(section, key string, offset int, a agentID) notes.Session {
+	session := notes.Session{ID: a.id, Model: stemma.ParseModel(a.model), Strength: declared(methodNote)}
+	session.Agent, _ = stemma.ParseAgent(a.tool)
+	if a.tool != "" && session.Agent == "" {
+		d.problemAt(section+"."+key+".agent_id.tool", offset, "%q is no name of an agent", clip(a.tool))
+	}
+	if a.id == "" || len(a.id) > maxID {
+		if a.id != "" {
+			d.problemAt(section+"."+key+".agent_id.id", offset, "longer than %d bytes", maxID)
+		}
+		session.ID = key
+	}
+	return session
+}

@@ -3,6 +3,7 @@ package git
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,6 +101,9 @@ type process struct {
 func (r *Repo) start(ctx context.Context, s shadow, stdin io.Reader, args ...string) (*process, error) {
 	return r.launch(ctx, s, args, func(p *process) error {
 		p.cmd.Stdin = stdin
+		if args[0] == "for-each-ref" {
+			p.stderr.most = 4 << 20 // its warnings are results
+		}
 		return nil
 	})
 }
@@ -234,6 +238,7 @@ type tail struct {
 	mu   sync.Mutex
 	data []byte
 	cut  bool
+	most int // bytes kept; 0 is tailSize
 }
 
 const tailSize = 2 << 10
@@ -241,8 +246,9 @@ const tailSize = 2 << 10
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.data = append(t.data, b[max(0, len(b)-tailSize):]...)
-	if over := len(t.data) - tailSize; over > 0 {
+	most := cmp.Or(t.most, tailSize)
+	t.data = append(t.data, b[max(0, len(b)-most):]...)
+	if over := len(t.data) - most; over > 0 {
 		t.data = append(t.data[:0], t.data[over:]...)
 		t.cut = true
 	}

@@ -65,7 +65,7 @@ func (r *rowReader) read(where string, args []any) error {
 	var commit, row sql.RawBytes
 	err := r.v.each(`
 		SELECT n.key, a.row
-		FROM node AS n
+		FROM node AS n INDEXED BY node_by_key
 		CROSS JOIN attribution AS a ON a.org = ? AND a.node = n.id
 		WHERE n.org = ? AND n.kind = ? `+where,
 		args, []any{&commit, &row}, func() error {
@@ -153,7 +153,7 @@ func (s *Store) CommitsTouching(ctx context.Context, paths []string) iter.Seq2[s
 		var node int64
 		var row sql.RawBytes
 		var touched, ids []int64
-		err = v.each("SELECT node, row FROM attribution WHERE org = ?", []any{v.org}, []any{&node, &row}, func() error {
+		err = v.each("SELECT node, row FROM attribution WHERE org = ? ORDER BY node", []any{v.org}, []any{&node, &row}, func() error {
 			var err error
 			if ids, err = store.RowPaths(ids[:0], row); err != nil {
 				return err
@@ -169,6 +169,9 @@ func (s *Store) CommitsTouching(ctx context.Context, paths []string) iter.Seq2[s
 		if err != nil {
 			return err
 		}
+		if len(touched) > commitLookups {
+			return v.commitsAmong(touched, yield)
+		}
 		for chunk := range slices.Chunk(touched, edgeChunk) {
 			if err := v.needNodes(chunk); err != nil {
 				return err
@@ -181,6 +184,27 @@ func (s *Store) CommitsTouching(ctx context.Context, paths []string) iter.Seq2[s
 		}
 		return nil
 	})
+}
+
+// commitLookups is how many commits are named one by one; for more it is quicker
+// to go through all commits.
+const commitLookups = 8000
+
+// commitsAmong gives the commits with these ids, which are sorted.
+func (v *view) commitsAmong(ids []int64, yield func(string) bool) error {
+	kind := v.words.id[wordNode+string(stemma.KindCommit)]
+	var id int64
+	var key sql.RawBytes
+	return v.each(`
+		SELECT id, key
+		FROM node INDEXED BY node_by_key
+		WHERE org = ? AND kind = ?`,
+		[]any{v.org, kind}, []any{&id, &key}, func() error {
+			if _, ok := slices.BinarySearch(ids, id); ok && !yield(string(key)) {
+				return errStop
+			}
+			return nil
+		})
 }
 
 // pathsBelow gives, by id, which paths are one of these or below one.
@@ -199,14 +223,14 @@ func (v *view) pathsBelow(paths []string) (wanted []bool, err error) {
 	for _, path := range paths {
 		below := path
 		if path != "" && !strings.HasSuffix(path, "/") {
-			if err := v.each("SELECT id FROM path WHERE org = ? AND path = ?",
+			if err := v.each("SELECT id FROM path INDEXED BY path_by_path WHERE org = ? AND path = ?",
 				[]any{v.org, []byte(path)}, []any{&id}, want); err != nil {
 				return nil, err
 			}
 			below = path + "/"
 		}
 		where, args := prefixRange("path", below)
-		if err := v.each("SELECT id FROM path WHERE org = ?"+where,
+		if err := v.each("SELECT id FROM path INDEXED BY path_by_path WHERE org = ?"+where,
 			append([]any{v.org}, args...), []any{&id}, want); err != nil {
 			return nil, err
 		}

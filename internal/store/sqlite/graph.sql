@@ -3,6 +3,9 @@
 --
 -- Keys inside are integers; a natural key is written once, in node, path or
 -- word. org leads every key and index but that of the table it comes from.
+--
+-- Without statistics the planner takes the key of a table where an index fits
+-- better: queries say INDEXED BY, which is an error when the index cannot serve.
 
 CREATE TABLE organisation (
     org       INTEGER PRIMARY KEY,

@@ -57,7 +57,7 @@ func (g *graphWriter) findKind(names []stemma.NodeID) error {
 		list, args := keyList(keys)
 		rows, err := g.w.query(`
 			SELECT id, key, scope, time
-			FROM node
+			FROM node INDEXED BY node_by_key
 			WHERE org = ? AND kind = ? AND key IN (`+list+`)`,
 			append([]any{g.org, kind}, args...)...)
 		if err != nil {
@@ -106,23 +106,23 @@ func (g *graphWriter) clear(scopes []store.Scope) error {
 }
 
 func (g *graphWriter) clearScope(id stemma.NodeID, n *node) error {
-	const own = "org = ? AND src = ? AND scope = ?"
-	const other = "org = ? AND scope = ? AND scope <> src"
+	const own = "WHERE org = ? AND src = ? AND scope = ?"
+	const other = "INDEXED BY edge_by_scope WHERE org = ? AND scope = ? AND scope <> src"
 	for _, part := range []struct {
-		where string
+		edges string
 		args  []any
 	}{
 		{own, []any{g.org, n.id, n.id}},
 		{other, []any{g.org, n.id}},
 	} {
-		rows, err := g.w.query("SELECT src, dst FROM edge WHERE "+part.where, part.args...)
+		rows, err := g.w.query("SELECT src, dst FROM edge "+part.edges, part.args...)
 		if err != nil {
 			return err
 		}
 		if err := g.suspect(rows); err != nil {
 			return err
 		}
-		if _, err := g.w.exec("DELETE FROM edge WHERE "+part.where, part.args...); err != nil {
+		if _, err := g.w.exec("DELETE FROM edge "+part.edges, part.args...); err != nil {
 			return err
 		}
 	}
@@ -256,7 +256,7 @@ func (g *graphWriter) findStoredPaths(paths []string) (err error) {
 		keys[i] = []byte(paths[i])
 	}
 	list, args := keyList(keys)
-	rows, err := g.w.query("SELECT id, path FROM path WHERE org = ? AND path IN ("+list+")",
+	rows, err := g.w.query("SELECT id, path FROM path INDEXED BY path_by_path WHERE org = ? AND path IN ("+list+")",
 		append([]any{g.org}, args...)...)
 	if err != nil {
 		return err
@@ -362,7 +362,7 @@ func (g *graphWriter) sweep() error {
 			DELETE FROM node
 			WHERE org = ? AND id = ? AND scope = 0
 			AND NOT EXISTS (SELECT 1 FROM edge WHERE org = ? AND src = ?)
-			AND NOT EXISTS (SELECT 1 FROM edge WHERE org = ? AND dst = ?)`,
+			AND NOT EXISTS (SELECT 1 FROM edge INDEXED BY edge_by_dst WHERE org = ? AND dst = ?)`,
 			g.org, id, g.org, id, g.org, id); err != nil {
 			return err
 		}

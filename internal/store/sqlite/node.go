@@ -18,7 +18,7 @@ func (s *Store) Node(ctx context.Context, id stemma.NodeID) (found bool, err err
 			return nil
 		}
 		var one int
-		err := v.conn.QueryRowContext(ctx, "SELECT 1 FROM node WHERE org = ? AND kind = ? AND key = ?",
+		err := v.conn.QueryRowContext(ctx, "SELECT 1 FROM node INDEXED BY node_by_key WHERE org = ? AND kind = ? AND key = ?",
 			v.org, kind, []byte(id.Key)).Scan(&one)
 		found = err == nil
 		if errors.Is(err, sql.ErrNoRows) {
@@ -40,7 +40,7 @@ func (s *Store) Nodes(ctx context.Context, kind stemma.NodeKind, prefix string) 
 		where, args := prefixRange("key", prefix)
 		return v.each(`
 			SELECT key
-			FROM node
+			FROM node INDEXED BY node_by_key
 			WHERE org = ? AND kind = ?`+where+`
 			ORDER BY key`,
 			append([]any{v.org, word}, args...), []any{&key}, func() error {
@@ -115,7 +115,7 @@ func (v *view) findKind(names []stemma.NodeID) ([]found, error) {
 	var key sql.RawBytes
 	err := v.each(`
 		SELECT id, key, time
-		FROM node
+		FROM node INDEXED BY node_by_key
 		WHERE org = ? AND kind = ? AND key IN (`+list+`)
 		ORDER BY key`,
 		append([]any{v.org, kind}, args...), []any{&f.id, &key, &f.time}, func() error {

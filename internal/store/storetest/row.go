@@ -175,3 +175,35 @@ func testCommitsTouching(t *testing.T, b Backend) {
 		same(t, fmt.Sprintf("commits touching %q", test.paths), got, test.want)
 	}
 }
+
+// A backend may name many commits in another way than a few.
+func testManyCommitsTouching(t *testing.T, b Backend) {
+	s := open(t, b, org)
+	var scopes []store.Scope
+	var wanted []string
+	for i := range 10_000 {
+		key := fmt.Sprintf("%05d", i)
+		path := "a/b"
+		if i%10 == 0 {
+			path = "c"
+		} else {
+			wanted = append(wanted, key)
+		}
+		scopes = append(scopes, store.Scope{ID: stemma.CommitID(key), Attribution: &stemma.Attribution{
+			Commit: key, RestOwner: -1, Files: []stemma.FileLines{{Path: path}},
+		}})
+	}
+	put(t, s, store.Batch{Scopes: scopes})
+	got := all(t, s.CommitsTouching(t.Context(), []string{"a"}))
+	slices.Sort(got)
+	same(t, "commits", got, wanted)
+	n := 0
+	for _, err := range s.CommitsTouching(t.Context(), []string{"a"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 5 {
+			break
+		}
+	}
+}

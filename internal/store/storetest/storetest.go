@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		{"attributions", testAttributions},
 		{"paths", testPaths},
 		{"commits touching", testCommitsTouching},
+		{"commits touching, many", testManyCommitsTouching},
 		{"put again changes nothing", testPutAgain},
 		{"scope is replaced", testReplace},
 		{"scope is gone", testGone},

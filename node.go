@@ -46,6 +46,9 @@ var nodeKinds = []NodeKind{
 	KindPolicy, KindVerdict, KindWaiver,
 }
 
+// NodeKinds gives all node kinds, in the order of the design.
+func NodeKinds() []NodeKind { return slices.Clone(nodeKinds) }
+
 // Valid reports whether k is one of the node kinds.
 func (k NodeKind) Valid() bool { return slices.Contains(nodeKinds, k) }
 

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemma-dev/stemma/internal/lineage"
+)
+
+// logFlags are the filters of the command line; the search string has the same.
+type logFlags struct {
+	models, agents, sessions, sources, paths []string
+	class, since, until, minAI, maxAI        string
+	limit                                    int
+}
+
+func newLog(o *options) *cobra.Command {
+	var f logFlags
+	cmd := &cobra.Command{
+		Use:   "log [search]",
+		Short: "List changes by model, agent, session, path, class or share of AI",
+		Long: `Lists the changes that entered the default branch, newest first: its first-parent
+commits with the commits they brought. A filter may be given as a flag or as a
+term of a search string; different filters must all hold, several of one kind
+are alternatives. Names may have * and ?.
+
+A change is listed for a model when a session with that model wrote lines of it,
+or took part in it without anything saying which lines are its: the column AI
+then shows bounds. Unknown lines are never counted as a person's.
+
+Columns: commit, date, lines added, share of AI (low-high, where high counts
+every unknown line as AI's), models, title.`,
+		Example: `  stemma log --model 'claude-opus-4*' --since '30 days ago'
+  stemma log 'model:claude-opus-4* since:30d ai:>50% path:src/'
+  stemma log --session ac145480-4381-452f-9efd-3d60cf78cbbe
+  stemma log --class unknown --since 2026-01-01 --json`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			b, err := o.ready(ctx)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			q, err := f.query(ctx, b, strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			return o.log(ctx, b, q)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.models, "model", nil, "changes with lines of, or a part taken by, this `model` (provider/id or id)")
+	fs.StringArrayVar(&f.agents, "agent", nil, "changes with this `agent`: claude-code, codex, cursor, ...")
+	fs.StringArrayVar(&f.sessions, "session", nil, "changes with this session `id`")
+	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: git-ai, trailers")
+	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file or folder `path`")
+	fs.StringVar(&f.class, "class", "", "changes with lines of this `class`: ai, ai-edited, human, generated, unknown")
+	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI, such as 50%")
+	fs.StringVar(&f.maxAI, "max-ai", "", "changes with certainly less than this `share` of AI")
+	fs.StringVar(&f.since, "since", "", "changes after this `date`, in git's words or as 30d, 2w, 6m, 1y")
+	fs.StringVar(&f.until, "until", "", "changes before this `date`")
+	fs.IntVarP(&f.limit, "max-count", "n", 0, "at most this `number` of changes")
+	return cmd
+}
+
+// query joins the flags and the search string.
+func (f logFlags) query(ctx context.Context, b *bench, search string) (lineage.Query, error) {
+	dates := func(words string, end bool) (int64, error) { return b.repo.ParseDate(ctx, words, end) }
+	var q lineage.Query
+	add := func(key string, values ...string) error {
+		for _, v := range values {
+			if v == "" {
+				continue
+			}
+			if err := q.Term(key, v, dates); err != nil {
+				return fmt.Errorf("--%s: %w", key, err)
+			}
+		}
+		return nil
+	}
+	for _, flag := range []struct {
+		key    string
+		values []string
+	}{
+		{"model", f.models}, {"agent", f.agents}, {"session", f.sessions}, {"source", f.sources}, {"path", f.paths},
+		{"class", []string{f.class}}, {"since", []string{f.since}}, {"until", []string{f.until}},
+	} {
+		if err := add(flag.key, flag.values...); err != nil {
+			return q, err
+		}
+	}
+	var err error
+	if f.minAI != "" {
+		if q.MinAI, err = lineage.ParseShare(f.minAI); err != nil {
+			return q, err
+		}
+	}
+	if f.maxAI != "" {
+		if q.MaxAI, err = lineage.ParseShare(f.maxAI); err != nil {
+			return q, err
+		}
+	}
+	q.Limit = f.limit
+	return q, q.Parse(search, dates)
+}
+
+func (o *options) log(ctx context.Context, b *bench, q lineage.Query) error {
+	p, err := o.painter()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(o.out)
+	defer out.Flush()
+	list := changePrinter(textChanges{out, p})
+	if o.json {
+		list = &jsonChanges{w: out}
+	}
+	n := 0
+	for c, err := range lineage.Log(ctx, b.graph(), q) {
+		if err != nil {
+			return err
+		}
+		n++
+		if err := list.change(c); err != nil {
+			return err
+		}
+	}
+	if err := list.end(); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if n == 0 && !o.json {
+		fmt.Fprintf(o.err, "stemma: no change on %s matches; stemma stats says which models, agents and sources there are\n", plain(b.clone.Branch))
+	}
+	return nil
+}
+
+// changePrinter prints changes as they come.
+type changePrinter interface {
+	change(lineage.Change) error
+	end() error
+}
+
+type textChanges struct {
+	w io.Writer
+	p painter
+}
+
+func (t textChanges) change(c lineage.Change) error {
+	names := make([]string, 0, len(c.Models))
+	for _, m := range c.Models {
+		_, id, ok := strings.Cut(m.ID, "/")
+		if !ok {
+			continue
+		}
+		names = append(names, id)
+	}
+	if len(names) == 0 {
+		names = c.Agents
+	}
+	who := plain(strings.Join(names, " "))
+	if who == "" {
+		who = "-"
+	}
+	note := ""
+	if c.Unreadable {
+		note = " (some lines could not be read)"
+	}
+	share := fit(percent(c.AI), 7)
+	if c.Lines.AI+c.Lines.AIEdited > 0 {
+		share = t.p.in("35", share)
+	}
+	_, err := fmt.Fprintf(t.w, "%s  %s  %8s  %s  %s  %s%s\n", t.p.in("33", short(c.Commit)), c.Time[:10],
+		"+"+count(c.Lines.Added), share, fit(who, 22), plain(c.Title), note)
+	return err
+}
+
+func (textChanges) end() error { return nil }
+
+// jsonChanges prints one document (schema stemma.log/v1) piece by piece, so
+// that a long list begins at once.
+type jsonChanges struct {
+	w    io.Writer
+	some bool
+}
+
+func (j *jsonChanges) change(c lineage.Change) error {
+	lead := ",\n    "
+	if !j.some {
+		lead = "{\n  \"schema\": \"stemma.log/v1\",\n  \"changes\": [\n    "
+		j.some = true
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(j.w, "%s%s", lead, b)
+	return err
+}
+
+func (j *jsonChanges) end() error {
+	text := "\n  ]\n}\n"
+	if !j.some {
+		text = "{\n  \"schema\": \"stemma.log/v1\",\n  \"changes\": []\n}\n"
+	}
+	_, err := io.WriteString(j.w, text)
+	return err
+}

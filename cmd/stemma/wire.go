@@ -1,0 +1,383 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/lineage"
+	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/notes/gitai"
+	"github.com/stemma-dev/stemma/internal/notes/trailers"
+	"github.com/stemma-dev/stemma/internal/reconcile"
+	"github.com/stemma-dev/stemma/internal/store"
+	"github.com/stemma-dev/stemma/internal/store/sqlite"
+)
+
+// organisation is the tenant of an index on one machine.
+const organisation = "local"
+
+// noteSources and commitSources are the importers, in the order in which they
+// give the owner of a line that several agree on.
+func noteSources() []notes.NoteSource     { return []notes.NoteSource{gitai.Source{}} }
+func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers.Source{}} }
+
+// bench is what a command works with: a repository and its index.
+type bench struct {
+	repo     *git.Repo
+	store    store.Store
+	dir      string // of the index
+	observer string
+	person   func(string) string
+	settings settings
+	clone    clone
+}
+
+// open finds the repository and opens its index.
+func open(ctx context.Context, path string) (*bench, error) {
+	cfg := git.Config{}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cfg.Scratch = filepath.Join(cache, "stemma")
+	}
+	repo, err := git.Open(ctx, path, cfg)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{repo: repo}
+	sum := sha256.Sum256([]byte(repo.CommonDir()))
+	b.observer = "clone-" + hex.EncodeToString(sum[:8])
+	if err := b.openIndex(ctx); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) openIndex(ctx context.Context) error {
+	dir, err := indexDir(b.repo)
+	if err != nil {
+		return err
+	}
+	b.dir = dir
+	key, err := personKey(dir)
+	if err != nil {
+		return fmt.Errorf("key of pseudonyms: %w", err)
+	}
+	b.person = func(identity string) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(identity))
+		return hex.EncodeToString(mac.Sum(nil)[:8])
+	}
+	if b.settings, err = readSettings(dir); err != nil {
+		return err
+	}
+	if b.store, err = sqlite.Open(ctx, dir, organisation); err != nil {
+		return fmt.Errorf("open index %s: %w", dir, err)
+	}
+	return b.readClone(ctx)
+}
+
+func (b *bench) close() {
+	if b.store != nil {
+		b.store.Close()
+	}
+	b.repo.Close()
+}
+
+// graph is what questions are asked of.
+func (b *bench) graph() lineage.Graph {
+	return lineage.Graph{Repo: b.repo, Store: b.store, Repository: b.clone.Repository}
+}
+
+// indexDir is where the index lives: where STEMMA_DIR says, in the repository's
+// common git directory, or in the user's state directory when that can not be
+// written to.
+func indexDir(repo *git.Repo) (string, error) {
+	if dir := os.Getenv("STEMMA_DIR"); dir != "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", fmt.Errorf("STEMMA_DIR: %v: %w", err, stemma.ErrInvalid)
+		}
+		return abs, makeDir(abs)
+	}
+	dir := filepath.Join(repo.CommonDir(), "stemma")
+	err := makeDir(dir)
+	if err == nil {
+		return dir, nil
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if state == "" {
+		home, herr := os.UserHomeDir()
+		if herr != nil {
+			return "", hinted{err, "set STEMMA_DIR to a folder that you may write to"}
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	sum := sha256.Sum256([]byte(repo.CommonDir()))
+	dir = filepath.Join(state, "stemma", hex.EncodeToString(sum[:12]))
+	return dir, makeDir(dir)
+}
+
+// makeDir makes a private folder and proves that it can be written to.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %v: %w", dir, reason(err), stemma.ErrDenied)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("write to %s: %v: %w", dir, reason(err), stemma.ErrDenied)
+	}
+	probe.Close()
+	return os.Remove(probe.Name())
+}
+
+// reason is what the system said, without the path that the caller names.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// personKey reads the key that pseudonyms are made with, or makes it. It stays
+// on this machine: without it a pseudonym can not be guessed from an address.
+func personKey(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "person.key")
+	for range 3 {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			key, err := hex.DecodeString(strings.TrimSpace(string(text)))
+			if err != nil || len(key) != 32 {
+				return nil, fmt.Errorf("%s is damaged; remove the folder to index anew: %w", path, stemma.ErrInvalid)
+			}
+			return key, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%v: %w", err, stemma.ErrDenied)
+		}
+		if err := writeNew(path); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%s comes and goes: %w", path, stemma.ErrUnavailable)
+}
+
+// writeNew makes the key file, whole, unless another process was faster.
+func writeNew(path string) error {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, stemma.ErrDenied)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	if serr := f.Sync(); err == nil {
+		err = serr
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %v: %w", path, reason(err), stemma.ErrUnavailable)
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write %s: %v: %w", path, reason(err), stemma.ErrUnavailable)
+	}
+	return nil
+}
+
+// settings are what a user chose for an index; they stay until changed.
+type settings struct {
+	AgentEra  int64    `json:"agentEra"` // UTC seconds
+	Generated []string `json:"generated,omitempty"`
+	AllRefs   bool     `json:"allRefs,omitempty"`
+	Branch    string   `json:"branch,omitempty"`
+}
+
+func settingsPath(dir string) string { return filepath.Join(dir, "settings.json") }
+
+func readSettings(dir string) (settings, error) {
+	s := settings{AgentEra: attribution.AgentEra}
+	text, err := os.ReadFile(settingsPath(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("settings %s: %v; remove the file to use the defaults: %w", settingsPath(dir), err, stemma.ErrInvalid)
+	}
+	return s, nil
+}
+
+func (s settings) write(dir string) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".settings-*")
+	if err != nil {
+		return fmt.Errorf("settings: %v: %w", reason(err), stemma.ErrDenied)
+	}
+	_, err = f.Write(append(text, '\n'))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), settingsPath(dir))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("settings: %v: %w", reason(err), stemma.ErrUnavailable)
+	}
+	return nil
+}
+
+// clone is what the index remembers of this clone, so that a command knows in
+// a few milliseconds that nothing moved.
+type clone struct {
+	Repository  string   `json:"repository"`
+	Branch      string   `json:"branch"`
+	Fingerprint string   `json:"fingerprint"`
+	Settings    settings `json:"settings"`
+	Algorithm   int      `json:"algorithm"`
+}
+
+func (b *bench) cloneMark() string { return "clone/" + b.observer }
+
+func (b *bench) readClone(ctx context.Context) error {
+	marks, err := b.store.Marks(ctx)
+	if err != nil {
+		return fmt.Errorf("read index %s: %w", b.dir, err)
+	}
+	b.clone = clone{}
+	if text := marks[b.cloneMark()]; text != "" {
+		// A mark that can not be read is none: the next run makes it anew.
+		_ = json.Unmarshal([]byte(text), &b.clone)
+	}
+	return nil
+}
+
+// current reports whether the index shows the repository as it is, as far as a
+// look at a few files tells.
+func (b *bench) current(fingerprint string) bool {
+	a, c := b.settings, b.clone.Settings
+	return b.clone.Repository != "" && fingerprint != "" && b.clone.Fingerprint == fingerprint &&
+		b.clone.Algorithm == attribution.Algorithm && a.AgentEra == c.AgentEra && a.AllRefs == c.AllRefs &&
+		a.Branch == c.Branch && strings.Join(a.Generated, "\x00") == strings.Join(c.Generated, "\x00")
+}
+
+func (b *bench) config() reconcile.Config {
+	return reconcile.Config{
+		Repo: b.repo, Store: b.store, Notes: noteSources(), Commits: commitSources(),
+		Now: time.Now, Observer: b.observer, Person: b.person,
+		AgentEra: b.settings.AgentEra, Generated: b.settings.Generated,
+		AllRefs: b.settings.AllRefs, Branch: b.settings.Branch,
+	}
+}
+
+// update brings the index up to date. waiting is told when another process
+// holds it.
+func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), waiting func()) (reconcile.Report, error) {
+	lock := flock.New(filepath.Join(b.dir, "index.lock"))
+	free, err := lock.TryLock()
+	if err == nil && !free {
+		waiting()
+		free, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return reconcile.Report{}, ctx.Err()
+		}
+		return reconcile.Report{}, fmt.Errorf("lock index %s: %v: %w", b.dir, err, stemma.ErrUnavailable)
+	}
+	defer lock.Unlock()
+	fingerprint, err := b.repo.Fingerprint()
+	if err != nil {
+		return reconcile.Report{}, fmt.Errorf("look at refs: %w", err)
+	}
+	cfg := b.config()
+	cfg.Progress = progress
+	r, err := reconcile.Run(ctx, cfg)
+	if err != nil || r.Empty {
+		return r, err
+	}
+	b.clone = clone{
+		Repository: r.Repository, Branch: r.Branch, Fingerprint: fingerprint,
+		Settings: b.settings, Algorithm: attribution.Algorithm,
+	}
+	text, err := json.Marshal(b.clone)
+	if err != nil {
+		return r, err
+	}
+	coverage, err := lineage.Measure(ctx, b.graph(), lineage.MeasureQuery{Everything: true})
+	if err != nil {
+		return r, err
+	}
+	summary, err := json.Marshal(coverage)
+	if err != nil {
+		return r, err
+	}
+	return r, b.store.Put(ctx, store.Batch{Marks: map[string]string{
+		b.cloneMark(): string(text), b.coverageMark(): string(summary),
+	}})
+}
+
+func (b *bench) coverageMark() string { return "coverage/" + b.clone.Repository }
+
+// coverage is what is known of all indexed commits, as the last update left it.
+func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
+	marks, err := b.store.Marks(ctx)
+	if err != nil {
+		return lineage.Measurement{}, fmt.Errorf("read index %s: %w", b.dir, err)
+	}
+	var m lineage.Measurement
+	if json.Unmarshal([]byte(marks[b.coverageMark()]), &m) == nil {
+		return m, nil
+	}
+	return lineage.Measure(ctx, b.graph(), lineage.MeasureQuery{Everything: true})
+}
+
+// attribute attributes one commit that may not be in the index.
+func (b *bench) attribute(ctx context.Context, commit string) (stemma.Attribution, error) {
+	return reconcile.Attribute(ctx, b.config(), commit)
+}
+
+// prompts reads the prompts that the sources carry for a commit.
+func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, error) {
+	var all []lineage.Prompt
+	for _, s := range noteSources() {
+		blobs, err := reconcile.Evidence(ctx, b.repo, s, commit)
+		if err != nil {
+			return nil, err
+		}
+		for _, blob := range blobs {
+			prompts, err := s.Prompts(blob)
+			if err != nil && !errors.Is(err, stemma.ErrInvalid) {
+				return nil, err
+			}
+			all = append(all, lineage.Prompts(s.Name(), prompts)...)
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,328 @@
+package lineage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// Change is a change with what is known of its lines. It is one record of
+// `stemma log --json` (schema stemma.log/v1).
+type Change struct {
+	ID       string       `json:"id"`     // key of the change node
+	Commit   string       `json:"commit"` // by which it entered the default branch
+	Time     string       `json:"time"`   // of that commit, RFC 3339, UTC
+	Title    string       `json:"title"`
+	Author   string       `json:"author"`
+	Merge    bool         `json:"merge"`
+	Commits  int          `json:"commits"` // that it brought, itself included
+	Lines    Lines        `json:"lines"`
+	AI       *Share       `json:"ai_share"` // null where nothing was written
+	Models   []ModelLines `json:"models"`
+	Agents   []string     `json:"agents"`
+	Sessions []string     `json:"sessions"`
+	Sources  []string     `json:"sources"`
+	// Candidate counts the unknown lines that a session is known to have taken
+	// part in.
+	Candidate int `json:"candidate_lines"`
+	// Matched are the lines of the owners that the query asked for; null where
+	// it asked for none.
+	Matched *Matched `json:"matched,omitempty"`
+	// Unreadable says that some lines could not be read, so that Lines is short.
+	Unreadable bool `json:"unreadable,omitempty"`
+}
+
+// Matched is what the owners that a query names have in a change.
+type Matched struct {
+	Lines     int `json:"lines"`
+	Candidate int `json:"candidate_lines"`
+}
+
+// page is how many changes are looked up together.
+const page = 128
+
+// Log gives the changes of the default branch that the query chooses, newest
+// first, as they are found.
+func Log(ctx context.Context, g Graph, q Query) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		l := &logging{Graph: g, q: q}
+		if err := l.run(ctx, yield); err != nil && !errors.Is(err, errStop) {
+			yield(Change{}, err)
+		}
+	}
+}
+
+var errStop = errors.New("the caller has enough")
+
+type logging struct {
+	Graph
+	q       Query
+	commits map[string]bool // nil: every commit
+	given   int
+}
+
+func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error {
+	query := store.TallyQuery{
+		Kind: stemma.KindChange, Group: l.Repository,
+		Since: l.q.Since, Until: l.q.Until, MinAI: l.q.MinAI, Class: l.q.Class,
+	}
+	if l.q.MaxAI == 0 {
+		query.Limit = l.q.Limit
+	}
+	if err := l.restrict(ctx); err != nil {
+		return err
+	}
+	if l.commits != nil {
+		changes, err := l.changesOf(ctx)
+		if err != nil {
+			return err
+		}
+		query.Nodes = changes
+	}
+	var tallies []store.Tally
+	for t, err := range l.Store.Tallies(ctx, query) {
+		if err != nil {
+			return fmt.Errorf("list changes: %w", err)
+		}
+		if _, high, ok := t.Lines.AIShare(); l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) {
+			continue
+		}
+		if tallies = append(tallies, t); len(tallies) == page {
+			if err := l.give(ctx, tallies, yield); err != nil {
+				return err
+			}
+			tallies = tallies[:0]
+		}
+	}
+	return l.give(ctx, tallies, yield)
+}
+
+// restrict finds the commits that the query's names and paths choose.
+func (l *logging) restrict(ctx context.Context) error {
+	if len(l.q.Paths) > 0 {
+		touching := make(map[string]bool)
+		for id, err := range l.Store.CommitsTouching(ctx, l.q.Paths) {
+			if err != nil {
+				return fmt.Errorf("find commits by path: %w", err)
+			}
+			touching[id] = true
+		}
+		l.keep(touching)
+	}
+	named := []struct {
+		patterns []string
+		kind     stemma.NodeKind
+		edge     stemma.EdgeKind
+	}{
+		{l.q.Models, stemma.KindModel, stemma.EdgeUsed},
+		{l.q.Agents, stemma.KindAgent, stemma.EdgeRan},
+		{l.q.Sessions, stemma.KindSession, stemma.EdgeWrittenBy},
+	}
+	for _, n := range named {
+		if len(n.patterns) == 0 {
+			continue
+		}
+		commits, err := l.commitsOf(ctx, n.kind, n.edge, n.patterns)
+		if err != nil {
+			return err
+		}
+		l.keep(commits)
+	}
+	if len(l.q.Sources) > 0 {
+		commits := make(map[string]bool)
+		for e, err := range l.Store.Edges(ctx, store.EdgeQuery{Kinds: []stemma.EdgeKind{stemma.EdgeRan}}) {
+			if err != nil {
+				return fmt.Errorf("find commits by source: %w", err)
+			}
+			if matches(l.q.Sources, e.Source) {
+				commits[e.Scope.Key] = true
+			}
+		}
+		l.keep(commits)
+	}
+	return nil
+}
+
+// commitsOf gives the commits for which an edge to such a node was derived.
+func (l *logging) commitsOf(ctx context.Context, kind stemma.NodeKind, edge stemma.EdgeKind, patterns []string) (map[string]bool, error) {
+	var to []stemma.NodeID
+	for id, err := range l.Store.Nodes(ctx, kind, "") {
+		if err != nil {
+			return nil, fmt.Errorf("find %ss: %w", kind, err)
+		}
+		if matches(patterns, id.Key) {
+			to = append(to, id)
+		}
+	}
+	commits := make(map[string]bool)
+	if len(to) == 0 {
+		return commits, nil
+	}
+	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{To: to, Kinds: []stemma.EdgeKind{edge}}) {
+		if err != nil {
+			return nil, fmt.Errorf("find commits by %s: %w", kind, err)
+		}
+		if e.Scope.Kind == stemma.KindCommit {
+			commits[e.Scope.Key] = true
+		}
+	}
+	return commits, nil
+}
+
+func (l *logging) keep(commits map[string]bool) {
+	if l.commits == nil {
+		l.commits = commits
+		return
+	}
+	for id := range l.commits {
+		if !commits[id] {
+			delete(l.commits, id)
+		}
+	}
+}
+
+// changesOf gives the changes that brought the commits chosen.
+func (l *logging) changesOf(ctx context.Context) ([]stemma.NodeID, error) {
+	changes := []stemma.NodeID{}
+	if len(l.commits) == 0 {
+		return changes, nil
+	}
+	from := make([]stemma.NodeID, 0, len(l.commits))
+	for id := range l.commits {
+		from = append(from, stemma.CommitID(id))
+	}
+	seen := make(map[string]bool)
+	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{From: from, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}) {
+		if err != nil {
+			return nil, fmt.Errorf("find changes: %w", err)
+		}
+		if !seen[e.To.Key] {
+			seen[e.To.Key] = true
+			changes = append(changes, e.To)
+		}
+	}
+	return changes, nil
+}
+
+// give looks up what belongs to these changes and hands them on.
+func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Change, error) bool) error {
+	if len(tallies) == 0 {
+		return nil
+	}
+	members, err := l.members(ctx, tallies)
+	if err != nil {
+		return err
+	}
+	var withSessions []string
+	for _, t := range tallies {
+		if t.Sessions > 0 {
+			withSessions = append(withSessions, members[t.Node.Key]...)
+		}
+	}
+	rows, err := l.rows(ctx, withSessions)
+	if err != nil {
+		return err
+	}
+	for _, t := range tallies {
+		c, ok, err := l.change(ctx, t, members[t.Node.Key], rows)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if !yield(c, nil) {
+			return errStop
+		}
+		if l.given++; l.given == l.q.Limit {
+			return errStop
+		}
+	}
+	return nil
+}
+
+func (l *logging) members(ctx context.Context, tallies []store.Tally) (map[string][]string, error) {
+	to := make([]stemma.NodeID, len(tallies))
+	for i, t := range tallies {
+		to[i] = t.Node
+	}
+	members := make(map[string][]string, len(tallies))
+	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{To: to, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}) {
+		if err != nil {
+			return nil, fmt.Errorf("find the commits of changes: %w", err)
+		}
+		members[e.To.Key] = append(members[e.To.Key], e.From.Key)
+	}
+	return members, nil
+}
+
+// change describes one change. It is not ok where no single owner is what the
+// query asks for, although several together are.
+func (l *logging) change(ctx context.Context, t store.Tally, members []string, rows map[string]stemma.Attribution) (Change, bool, error) {
+	oid := strings.TrimPrefix(t.Node.Key, stemma.ChangeID(l.Repository, "").Key)
+	c := Change{
+		ID: t.Node.Key, Commit: oid, Time: Time(t.Time), Merge: t.Merge, Commits: len(members),
+		Lines: lines(t.Lines), AI: share(t.Lines), Candidate: t.Candidate, Unreadable: t.Unreadable,
+		Models: []ModelLines{}, Agents: []string{}, Sessions: []string{}, Sources: []string{},
+	}
+	var owners []stemma.Owner
+	var matched Matched
+	found := false
+	for _, id := range members {
+		for _, o := range rows[id].Owners {
+			if o.Session == "" {
+				continue
+			}
+			owners = append(owners, o)
+			if (l.commits == nil || l.commits[id]) && l.owner(o) {
+				found = true
+				matched.Lines += o.Lines
+				matched.Candidate += o.Candidate
+			}
+		}
+	}
+	if l.q.ByEvidence() {
+		if !found {
+			return c, false, nil
+		}
+		c.Matched = &matched
+	}
+	c.Models = byModel(owners)
+	for _, o := range owners {
+		c.Agents = append(c.Agents, o.Agent)
+		c.Sessions = append(c.Sessions, o.Session)
+		c.Sources = append(c.Sources, o.Source)
+	}
+	c.Agents, c.Sessions, c.Sources = distinct(c.Agents), distinct(c.Sessions), distinct(c.Sources)
+	commit, err := l.Repo.Commit(ctx, oid)
+	switch {
+	case errors.Is(err, stemma.ErrNotFound):
+		c.Title = "(the commit is gone from the repository)"
+	case err != nil:
+		return c, false, err
+	default:
+		c.Title = Title(commit.Message)
+		c.Author = strings.ToValidUTF8(cmp.Or(commit.Author.Name, commit.Author.Mail), "\uFFFD")
+	}
+	return c, true, nil
+}
+
+// owner reports whether one owner is everything that the query asks for.
+func (l *logging) owner(o stemma.Owner) bool {
+	return (len(l.q.Models) == 0 || o.Model.Known() && matches(l.q.Models, o.Model.Key())) &&
+		(len(l.q.Agents) == 0 || matches(l.q.Agents, o.Agent)) &&
+		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session)) &&
+		(len(l.q.Sources) == 0 || matches(l.q.Sources, o.Source))
+}
+
+func distinct(s []string) []string {
+	slices.Sort(s)
+	return slices.Compact(s)
+}

@@ -1,0 +1,314 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/project"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// derive attributes the commits that are new or dirty, and removes those that
+// no ref reaches any more.
+func (r *run) derive(ctx context.Context, p *plan) error {
+	if err := r.readEvidence(ctx); err != nil {
+		return err
+	}
+	d := &derivation{run: r, plan: p, waiting: make(map[string]waiting)}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var scopes []store.Scope
+	for diff, err := range r.Repo.Added(ctx, d.commits(ctx), r.Workers) {
+		if err != nil {
+			return errors.Join(d.failed(), err)
+		}
+		scope, err := d.scope(diff)
+		if err != nil {
+			return err
+		}
+		if scopes = append(scopes, scope); len(scopes) == batch {
+			if err := r.Store.Put(ctx, store.Batch{Scopes: scopes}); err != nil {
+				return err
+			}
+			scopes = scopes[:0:0]
+		}
+		d.progress()
+	}
+	if err := d.failed(); err != nil {
+		return err
+	}
+	gone := d.gone()
+	for _, id := range gone {
+		scopes = append(scopes, store.Scope{ID: stemma.CommitID(id), Gone: true})
+	}
+	r.report.Removed = len(gone)
+	r.countUnreached(d)
+	return r.Store.Put(ctx, store.Batch{Scopes: scopes})
+}
+
+// derivation is what the goroutine that feeds commits to git and the one that
+// takes differences from it share.
+type derivation struct {
+	run  *run
+	plan *plan
+
+	mu      sync.Mutex // guards what follows
+	waiting map[string]waiting
+	reached map[string]bool // in a full plan: commits that a ref reaches
+	err     error
+	total   int
+	done    int
+}
+
+// waiting is a commit whose added lines are being read.
+type waiting struct {
+	commit *git.Commit // without its message
+	said   []attribution.Said
+}
+
+func (d *derivation) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+func (d *derivation) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// commits gives the commits whose added lines are needed, and notes what their
+// sources say. An error ends it and is kept for failed.
+func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if d.plan.full {
+			d.reached = make(map[string]bool)
+		}
+		given := make(map[string]bool)
+		query := git.HistoryQuery{Tips: d.run.tips, Not: d.plan.old}
+		for c, err := range d.run.Repo.History(ctx, query) {
+			if err != nil {
+				d.fail(fmt.Errorf("read history: %w", err))
+				return
+			}
+			if d.plan.full {
+				d.reached[c.ID] = true
+				if d.plan.stored[c.ID] && !d.plan.all && !d.plan.dirty[c.ID] {
+					continue
+				}
+			} else {
+				given[c.ID] = true
+			}
+			if !d.give(ctx, c, yield) {
+				return
+			}
+		}
+		if !d.plan.full {
+			d.redo(ctx, given, yield)
+		}
+	}
+}
+
+// redo gives the dirty commits that the store has and that are not new.
+func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func(string) bool) {
+	gone := make(map[string]bool, len(d.plan.gone))
+	for _, id := range d.plan.gone {
+		gone[id] = true
+	}
+	var again []string
+	want := d.plan.dirty
+	if d.plan.all {
+		want = make(map[string]bool)
+		for t, err := range d.run.Store.Tallies(ctx, store.TallyQuery{Kind: stemma.KindCommit, Group: d.run.report.Repository}) {
+			if err != nil {
+				d.fail(err)
+				return
+			}
+			want[t.Node.Key] = true
+		}
+	}
+	for id := range want {
+		if given[id] || gone[id] {
+			continue
+		}
+		has, err := d.run.Store.Node(ctx, stemma.CommitID(id))
+		if err != nil {
+			d.fail(err)
+			return
+		}
+		if has {
+			again = append(again, id)
+		}
+	}
+	slices.Sort(again)
+	for _, id := range again {
+		c, err := d.run.Repo.Commit(ctx, id)
+		if err != nil {
+			d.fail(err)
+			return
+		}
+		if !d.give(ctx, c, yield) {
+			return
+		}
+	}
+}
+
+// give reads what the sources say of a commit and hands it on.
+func (d *derivation) give(ctx context.Context, c *git.Commit, yield func(string) bool) bool {
+	said, err := d.run.said(ctx, c)
+	if err != nil {
+		d.fail(fmt.Errorf("evidence on %s: %w", c.ID, err))
+		return false
+	}
+	c.Message = nil
+	d.mu.Lock()
+	d.waiting[c.ID] = waiting{commit: c, said: said}
+	d.total++
+	d.mu.Unlock()
+	return yield(c.ID)
+}
+
+// scope attributes one commit.
+func (d *derivation) scope(diff git.Diff) (store.Scope, error) {
+	d.mu.Lock()
+	w, ok := d.waiting[diff.Commit]
+	delete(d.waiting, diff.Commit)
+	d.done++
+	d.mu.Unlock()
+	if !ok {
+		return store.Scope{}, fmt.Errorf("commit %s: git gave a difference nobody asked for", diff.Commit)
+	}
+	generated, err := d.run.generated.matcher(diff.Files)
+	if err != nil {
+		return store.Scope{}, err
+	}
+	row := attribution.Commit(w.commit, diff, w.said, d.run.rules(generated))
+	if d.plan.stored[diff.Commit] || d.plan.dirty[diff.Commit] || d.plan.all {
+		d.plan.redone = append(d.plan.redone, diff.Commit)
+		d.run.report.Redone++
+	} else {
+		d.run.report.Added++
+	}
+	return project.Commit(row, d.run.report.Repository), nil
+}
+
+func (d *derivation) progress() {
+	d.mu.Lock()
+	done, total := d.done, d.total
+	d.mu.Unlock()
+	d.run.Progress(Progress{Stage: "attributing", Done: done, Total: total})
+}
+
+// gone gives the commits that the store has and no ref reaches.
+func (d *derivation) gone() []string {
+	gone := d.plan.gone
+	if d.plan.full {
+		for id := range d.plan.stored {
+			if !d.reached[id] {
+				gone = append(gone, id)
+			}
+		}
+	}
+	slices.Sort(gone)
+	return gone
+}
+
+// readEvidence finds, for each source, which commits it has evidence on.
+func (r *run) readEvidence(ctx context.Context) error {
+	r.evidence = make(map[string]map[string][]string)
+	for _, s := range r.Notes {
+		by := make(map[string][]string)
+		r.evidence[s.Name()] = by
+		for _, ref := range s.NotesRefs() {
+			at, ok := r.now[ref]
+			if !ok {
+				continue
+			}
+			for e, err := range r.Repo.Tree(ctx, at.At, true) {
+				if err != nil {
+					return fmt.Errorf("read %s: %w", ref, err)
+				}
+				if id, ok := notedCommit(e.Path); ok && e.Type == "blob" {
+					by[id] = append(by[id], e.ID)
+				}
+			}
+		}
+		for _, prefix := range s.RefPrefixes() {
+			for name, m := range r.now {
+				if len(name) > len(prefix) && name[:len(prefix)] == prefix {
+					if id, ok := notedCommit(name[len(prefix):]); ok {
+						by[id] = append(by[id], m.At)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// countUnreached counts the evidence on commits that no ref reaches. It is
+// known in a full plan alone; else the commits that have evidence are asked for.
+func (r *run) countUnreached(d *derivation) {
+	if d.reached == nil {
+		return
+	}
+	r.report.Unreached = make(map[string]int)
+	for source, by := range r.evidence {
+		for id := range by {
+			if !d.reached[id] {
+				r.report.Unreached[source]++
+			}
+		}
+	}
+}
+
+// said gives what every source says of a commit: notes before the commit's own
+// signals, because they speak of lines.
+func (r *run) said(ctx context.Context, c *git.Commit) ([]attribution.Said, error) {
+	var said []attribution.Said
+	for _, s := range r.Notes {
+		for _, id := range r.evidence[s.Name()][c.ID] {
+			e, err := r.note(ctx, s, c.ID, id)
+			if err != nil {
+				return nil, err
+			}
+			said = append(said, attribution.Said{Evidence: e, Input: id})
+		}
+	}
+	for _, s := range r.Commits {
+		if e, ok := s.Read(c); ok {
+			said = append(said, attribution.Said{Evidence: e, Input: "commit"})
+		}
+	}
+	return said, nil
+}
+
+// note reads one piece of evidence. One that can not be read says nothing but
+// that, so that it is counted and listed, and the rest is indexed.
+func (r *run) note(ctx context.Context, s notes.NoteSource, commit, id string) (notes.Evidence, error) {
+	blob, err := r.Repo.Blob(ctx, id, notes.MaxNote)
+	if err == nil {
+		var e notes.Evidence
+		if e, err = s.Decode(commit, blob); err == nil {
+			return e, nil
+		}
+	}
+	if ctx.Err() != nil {
+		return notes.Evidence{}, ctx.Err()
+	}
+	if !foreign(err) {
+		return notes.Evidence{}, err
+	}
+	return notes.Evidence{Source: s.Name(), Whole: -1, Problems: []string{err.Error()}}, nil
+}

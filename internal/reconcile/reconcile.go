@@ -1,0 +1,423 @@
+// Package reconcile answers what is new: it compares the state of a repository
+// with what the store knows, and derives what is missing. Begin with [Run].
+//
+// It is idempotent. A run that was stopped anywhere, by anything, is completed
+// by the next one; a run that finds nothing new does next to nothing. The cost
+// grows with what changed, not with the repository.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/project"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// Config is what a run works with. Repo, Store, Now and Person must be set.
+type Config struct {
+	Repo    *git.Repo
+	Store   store.Store
+	Notes   []notes.NoteSource
+	Commits []notes.CommitSource
+
+	// Now is the clock that stamps observations.
+	Now func() time.Time
+	// Observer names who sees the refs: the same for every run on one clone.
+	Observer string
+	// Person gives the pseudonym of an identity; see attribution.Rules.
+	Person func(identity string) string
+	// AgentEra is attribution.Rules.AgentEra.
+	AgentEra int64
+	// Generated are patterns of generated paths in gitattributes syntax, in
+	// addition to the usual names and the repository's own attributes.
+	Generated []string
+	// AllRefs takes in every ref that leads to a commit, not only branches,
+	// remote-tracking branches and tags.
+	AllRefs bool
+	// Branch is the name of the default branch; "" finds it.
+	Branch string
+	// Workers is how many git processes read differences side by side; 0 is 2.
+	Workers int
+	// Progress is told how far the run is, from one goroutine at a time; nil is
+	// nobody.
+	Progress func(Progress)
+}
+
+// Progress is how far a run is. Total is 0 while it is not known.
+type Progress struct {
+	Stage       string
+	Done, Total int
+}
+
+// Report is what a run found and did.
+type Report struct {
+	Repository string // key of the repository node
+	Branch     string // full name of the ref that changes enter; "" where there is none
+	Moved      int    // refs that moved since the last observation
+	Added      int    // commits that are new
+	Redone     int    // commits derived again, because their evidence or a rule changed
+	Removed    int    // commits that no ref reaches any more
+	// Unreached counts, by source, evidence on commits that no ref reaches.
+	Unreached map[string]int
+	// BrokenRefs are refs that git could not read.
+	BrokenRefs []string
+	Empty      bool // the repository has no commits
+}
+
+// Changed reports whether the run changed the graph.
+func (r Report) Changed() bool { return r.Added+r.Redone+r.Removed > 0 || r.Moved > 0 }
+
+// batch is how many scopes one Put holds: enough to pay for its transaction,
+// few enough that a stop loses little.
+const batch = 2000
+
+// Run brings the store up to date with the repository. It may be called again
+// after any error. Two runs on one store at once are safe but do work twice:
+// callers hold a lock.
+func Run(ctx context.Context, cfg Config) (Report, error) {
+	if cfg.Workers <= 0 {
+		cfg.Workers = 2
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(Progress) {}
+	}
+	r := &run{Config: cfg}
+	defer r.close()
+	if err := r.observe(ctx); err != nil {
+		return r.report, fmt.Errorf("observe refs: %w", err)
+	}
+	if r.report.Empty {
+		return r.report, nil
+	}
+	p, err := r.plan(ctx)
+	if err != nil {
+		return r.report, fmt.Errorf("plan: %w", err)
+	}
+	if p.nothing {
+		return r.report, nil
+	}
+	if err := r.begin(ctx); err != nil {
+		return r.report, fmt.Errorf("begin: %w", err)
+	}
+	if err := r.derive(ctx, p); err != nil {
+		return r.report, fmt.Errorf("derive commits: %w", err)
+	}
+	if err := r.changes(ctx, p); err != nil {
+		return r.report, fmt.Errorf("derive changes: %w", err)
+	}
+	if err := r.finish(ctx); err != nil {
+		return r.report, fmt.Errorf("finish: %w", err)
+	}
+	return r.report, nil
+}
+
+// run is one run.
+type run struct {
+	Config
+	report Report
+
+	before project.Refs // as the statements had them when the run began
+	now    project.Refs
+	tips   []string // commits that selected refs point to, each once
+	marks  marks
+	state  state // what this run derives from
+
+	evidence  map[string]map[string][]string // source -> commit -> object ids of its evidence
+	generated *generated
+}
+
+// close ends what the run started.
+func (r *run) close() {
+	if r.generated != nil {
+		r.generated.close()
+	}
+}
+
+// observe reads the refs and records where they moved.
+func (r *run) observe(ctx context.Context) error {
+	refs, err := r.readRefs(ctx)
+	if err != nil {
+		return err
+	}
+	branch, tip, err := r.branch(ctx, refs)
+	if err != nil {
+		return err
+	}
+	r.report.Branch = branch
+	if len(r.tips) == 0 {
+		r.report.Empty = true
+		return nil
+	}
+	if tip == "" {
+		tip = r.tips[0]
+	}
+	last, err := r.fold(ctx, tip)
+	if err != nil {
+		return err
+	}
+	if r.marks, err = readMarks(ctx, r.Store, r.report.Repository); err != nil {
+		return err
+	}
+	moves := r.before.Moves(r.now)
+	r.report.Moved = len(moves)
+	if err := r.readState(ctx, refs, branch, tip); err != nil {
+		return err
+	}
+	if len(moves) == 0 {
+		return nil
+	}
+	s, err := observation(r, moves, last)
+	if err != nil {
+		return err
+	}
+	return r.Store.Put(ctx, store.Batch{Statements: []store.KeyedStatement{s}})
+}
+
+// fold reads the statements: the repository's key and where its refs were. It
+// gives the sequence number of the last statement.
+func (r *run) fold(ctx context.Context, tip string) (int64, error) {
+	var last int64
+	var all []stemma.Statement
+	for s, err := range r.Store.Statements(ctx, 0) {
+		if err != nil {
+			return 0, err
+		}
+		last = s.Sequence
+		if key, ok := observedBy(s.Statement, r.Observer); ok {
+			r.report.Repository = key
+		}
+		all = append(all, s.Statement)
+	}
+	if r.report.Repository == "" {
+		key, err := rootKey(ctx, r.Repo, tip)
+		if err != nil {
+			return 0, err
+		}
+		r.report.Repository = key
+	}
+	r.before = make(project.Refs)
+	for _, s := range all {
+		if err := r.before.Fold(s, r.report.Repository); err != nil {
+			return 0, err
+		}
+	}
+	return last, nil
+}
+
+// rootKey is the key of a repository that no forge has named: its first
+// commit, found along first parents, so that histories merged in later do not
+// change it.
+func rootKey(ctx context.Context, repo *git.Repo, tip string) (string, error) {
+	root := tip
+	for c, err := range repo.History(ctx, git.HistoryQuery{Tips: []string{tip}, FirstParent: true, NoMessages: true}) {
+		if err != nil {
+			return "", fmt.Errorf("find the first commit: %w", err)
+		}
+		root = c.ID
+	}
+	return "git#" + root, nil
+}
+
+// plan says what has to be derived.
+type plan struct {
+	nothing bool
+	full    bool            // what is stored can not be told from the refs alone
+	old     []string        // tips whose history is derived already
+	dirty   map[string]bool // commits whose evidence or rules changed
+	all     bool            // every commit is dirty
+	gone    []string        // commits that no ref reaches any more
+	stored  map[string]bool // in a full plan: commits that the store has
+	redone  []string        // filled by derive: dirty commits that were derived again
+}
+
+// plan compares this run's state with those that the store was derived from.
+func (r *run) plan(ctx context.Context) (*plan, error) {
+	p := &plan{dirty: make(map[string]bool)}
+	if r.marks.done != nil && len(r.marks.begun) == 0 && r.marks.done.equal(r.state) {
+		p.nothing = true
+		return p, nil
+	}
+	p.full = r.marks.done == nil || len(r.marks.begun) > 0 ||
+		r.marks.done.Refs != r.tipsDigest(r.before) || r.marks.done.Shallow != r.state.Shallow ||
+		r.marks.done.AllRefs != r.state.AllRefs
+	from := slices.Clone(r.marks.begun)
+	if r.marks.done != nil {
+		from = append(from, *r.marks.done)
+	}
+	for _, s := range from {
+		if err := r.dirty(ctx, s, p); err != nil {
+			return nil, err
+		}
+	}
+	if !p.full {
+		if err := r.incremental(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	if p.full {
+		p.old, p.gone = nil, nil
+		p.stored = make(map[string]bool)
+		repository := stemma.NodeID{Kind: stemma.KindRepository, Key: r.report.Repository}
+		for e, err := range r.Store.Edges(ctx, store.EdgeQuery{To: []stemma.NodeID{repository}, Kinds: []stemma.EdgeKind{stemma.EdgeIn}}) {
+			if err != nil {
+				return nil, err
+			}
+			p.stored[e.From.Key] = true
+		}
+	}
+	return p, nil
+}
+
+// incremental finds the tips that are done, and the commits that only refs
+// which moved back or vanished reached. It falls back to a full plan when an
+// old tip is not there any more.
+func (r *run) incremental(ctx context.Context, p *plan) error {
+	now := make(map[string]bool, len(r.tips))
+	for _, t := range r.tips {
+		now[t] = true
+	}
+	var lost []string
+	for _, m := range r.before {
+		tip := m.At
+		if tip == "" || !r.selected(m.Name) {
+			continue
+		}
+		typ, _, err := r.Repo.Stat(ctx, tip)
+		if errors.Is(err, stemma.ErrNotFound) {
+			p.full = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if typ != "commit" {
+			continue
+		}
+		p.old = append(p.old, tip)
+		if !now[tip] {
+			lost = append(lost, tip)
+		}
+	}
+	slices.Sort(p.old)
+	p.old = slices.Compact(p.old)
+	if len(lost) == 0 {
+		return nil
+	}
+	for c, err := range r.Repo.History(ctx, git.HistoryQuery{Tips: lost, Not: r.tips, NoMessages: true}) {
+		if err != nil {
+			return err
+		}
+		p.gone = append(p.gone, c.ID)
+	}
+	return nil
+}
+
+// dirty adds what must be derived again because it was derived from s.
+func (r *run) dirty(ctx context.Context, s state, p *plan) error {
+	if s.Algorithm != r.state.Algorithm {
+		p.all = true
+		return nil
+	}
+	for _, source := range r.Notes {
+		for _, ref := range source.NotesRefs() {
+			err := r.notesChanged(ctx, s.Notes[ref], r.state.Notes[ref], p.dirty)
+			if errors.Is(err, stemma.ErrNotFound) {
+				p.all = true
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("compare %s: %w", ref, err)
+			}
+		}
+	}
+	for _, m := range r.before.Moves(r.now) {
+		if commit, ok := r.namedAfter(m.Name); ok {
+			p.dirty[commit] = true
+		}
+	}
+	if s.EvidenceRefs != r.state.EvidenceRefs {
+		for name := range r.now {
+			if commit, ok := r.namedAfter(name); ok {
+				p.dirty[commit] = true
+			}
+		}
+	}
+	if s.AgentEra != r.state.AgentEra {
+		until := max(s.AgentEra, r.state.AgentEra)
+		for t, err := range r.Store.Tallies(ctx, store.TallyQuery{Kind: stemma.KindCommit, Group: r.report.Repository, Until: until}) {
+			if err != nil {
+				return err
+			}
+			p.dirty[t.Node.Key] = true
+		}
+	}
+	if s.Generated != r.state.Generated {
+		if err := r.generatedChanged(ctx, p.dirty); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Concat(s.Boundary, r.state.Boundary) {
+		if s.Shallow != r.state.Shallow {
+			p.dirty[id] = true
+		}
+	}
+	return nil
+}
+
+// notesChanged adds the commits whose note differs between two trees of notes.
+func (r *run) notesChanged(ctx context.Context, from, to string, dirty map[string]bool) error {
+	if from == to {
+		return nil
+	}
+	if from != "" {
+		if _, _, err := r.Repo.Stat(ctx, from); err != nil {
+			return err
+		}
+	}
+	for c, err := range r.Repo.TreeDiff(ctx, from, to) {
+		if err != nil {
+			return err
+		}
+		if id, ok := notedCommit(c.Path); ok {
+			dirty[id] = true
+		}
+	}
+	return nil
+}
+
+// generatedChanged adds the commits with a file that is now, or is not any
+// more, generated.
+func (r *run) generatedChanged(ctx context.Context, dirty map[string]bool) error {
+	for row, err := range r.Store.AllAttributions(ctx) {
+		if err != nil {
+			return err
+		}
+		is, err := r.generated.changed(&row)
+		if err != nil {
+			return err
+		}
+		if is {
+			dirty[row.Commit] = true
+		}
+	}
+	return nil
+}
+
+// rules are the rules of attribution for this run.
+func (r *run) rules(generated func(string) bool) attribution.Rules {
+	return attribution.Rules{AgentEra: r.AgentEra, Generated: generated, Person: r.Person}
+}
+
+// foreign reports whether an error is about the bytes that were read, and not
+// about reading them: those are counted and the rest goes on.
+func foreign(err error) bool {
+	return errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound)
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -128,20 +129,32 @@ func (r *Repo) peel(ctx context.Context, refs []Ref) (gone map[int]bool, err err
 	for i := range refs {
 		ids[i] = refs[i].ID
 	}
-	var tags []int
-	err = r.tellAll(ctx, ids, func(i int, head object, err error) {
-		switch {
-		case err != nil:
-			gone[i] = true
-		case head.kind == "commit":
-			refs[i].Type, refs[i].Commit = head.kind, head.id
-		case head.kind == "tag":
-			refs[i].Type = head.kind
-			tags = append(tags, i)
-		default:
-			refs[i].Type = head.kind
-		}
+	// Two processes, each for a half, take half the time of one for thousands.
+	heads := make([]object, len(refs))
+	half := len(ids) / 2
+	if len(ids) < 2000 {
+		half = 0
+	}
+	var other error
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		other = r.tellAll(ctx, ids[:half], func(i int, head object, _ error) { heads[i] = head })
 	})
+	err = r.tellAll(ctx, ids[half:], func(i int, head object, _ error) { heads[half+i] = head })
+	asking.Wait()
+	err = errors.Join(err, other)
+	var tags []int
+	for i, head := range heads {
+		refs[i].Type = head.kind
+		switch head.kind {
+		case "":
+			gone[i] = true
+		case "commit":
+			refs[i].Commit = head.id
+		case "tag":
+			tags = append(tags, i)
+		}
+	}
 	if err != nil || len(tags) == 0 {
 		return gone, err
 	}

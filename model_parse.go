@@ -93,7 +93,7 @@ func displayPart(part string) Model {
 		if !claudeRelease(strings.Split(id, "-")) {
 			return Model{}
 		}
-	} else if !strings.ContainsAny(id, "0123456789") {
+	} else if !strings.ContainsAny(id, "0123456789") || commonWord(id) {
 		return Model{}
 	}
 	if !validModelID(id) || notAModel(id) || toolWord(words) {
@@ -137,13 +137,28 @@ func claudeRelease(words []string) bool {
 	}
 }
 
+// commonWord reports whether a display name begins with a word that is a
+// family of models only when a version comes next: "Composer 1" is a model,
+// "Command Line 2" and "Codex CLI 0.9" are not.
+func commonWord(id string) bool {
+	first, next, _ := strings.Cut(id, "-")
+	switch first {
+	case "codex", "command", "composer", "granite", "mai", "nova", "phi", "swe", "titan":
+		return next == "" || next[0] < '0' || next[0] > '9'
+	default:
+		return false
+	}
+}
+
 // toolWord reports whether a display name is that of a tool with a version
-// ("Claude Code 2.1", "Codex CLI 0.9") and so of no model.
+// ("Claude Code 2.1", "Codex CLI 0.9") or a sentence, and so of no model.
 func toolWord(words []string) bool {
 	for i, word := range words {
 		switch word {
 		case "cli", "agent", "bot", "ide", "desktop", "web", "app", "extension", "autofix":
 			return true
+		case "via", "with", "using", "by", "and", "or", "for", "on", "in", "from", "is", "the", "a":
+			return true // a sentence
 		case "code":
 			// "Grok Code Fast 1" is a model.
 			if i == 1 && words[0] != "grok" {

@@ -132,6 +132,8 @@ func TestModelFromDisplayName(t *testing.T) {
 		{"Gemini CLI", "", "", false},
 		{"Gemini Code Assist 2", "", "", false},
 		{"Devin 2.0", "", "", false},
+		{"Command Line 2", "", "", false},
+		{"Claude Opus 4.5 via Crush", "", "", false},
 		{"Jane Doe 4", "", "", false},
 		{"claude is a nice fellow, version 4", "", "", false},
 		{"Claude\x00 Opus 4.5", "", "", false},

@@ -22,8 +22,9 @@ import (
 // Name is the name of the source.
 const Name = "git-ai"
 
-// The limits of one note. Real ones have at most 1,200 files, 23,000 entries
-// and 60 sessions; what is beyond a limit is named in Problems.
+// The limits of one note. The largest of git-ai's own 10,685 notes have 145
+// files, 822 entries, 4,300 ranges and 173 sessions. What is beyond a limit is
+// named in Problems.
 const (
 	maxFiles    = 200_000
 	maxEntries  = 1_000_000

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -39,7 +40,8 @@ func (d *database) fail(err error) error {
 		return d.cannotOpen()
 	case sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: not a store of stemma; %s: %w", d.path, d.remedy, stemma.ErrInvalid)
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH:
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH,
+		sqlite3.SQLITE_ERROR: // it is of our version, yet lacks what a query names
 		return d.damaged(e.Error())
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM:
 		return fmt.Errorf("%s: %s; check the disk and run again: %w", d.path, e.Error(), stemma.ErrUnavailable)
@@ -94,7 +96,7 @@ func (d *database) remade() error {
 // tell. It must not open the file: closing it again would release the locks
 // that another store of this process holds on it.
 func (d *database) cannotOpen() error {
-	info, err := os.Stat(d.path)
+	_, err := os.Stat(d.path)
 	if err == nil {
 		err = mayRead(d.path)
 	}
@@ -103,8 +105,6 @@ func (d *database) cannotOpen() error {
 		return fmt.Errorf("%s: cannot be read; get permission, or use another directory: %w", d.path, stemma.ErrDenied)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%s: %w", d.path, stemma.ErrNotFound)
-	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("%s: not a file; move it away: %w", d.path, stemma.ErrInvalid)
 	default:
 		return fmt.Errorf("%s: cannot be opened; check the directory and run again: %w", d.path, stemma.ErrUnavailable)
 	}
@@ -117,6 +117,8 @@ func fileError(err error) error {
 		return nil
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, errReadOnlyFS):
 		return fmt.Errorf("%v; get write permission, or use another directory: %w", err, stemma.ErrDenied)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%v; use another directory: %w", err, stemma.ErrInvalid)
 	default:
 		return fmt.Errorf("%v: %w", err, stemma.ErrUnavailable)
 	}

@@ -76,7 +76,7 @@ func (g *graphWriter) readNodes(rows *sql.Rows, kind stemma.NodeKind) (err error
 		var n node
 		var key sql.RawBytes
 		var time sql.NullInt64
-		if err := rows.Scan(&n.id, &key, &n.scope, &time); err != nil {
+		if err := g.w.scan(rows, &n.id, &key, &n.scope, &time); err != nil {
 			return err
 		}
 		n.time, n.tally = time.Int64, time.Valid
@@ -148,7 +148,7 @@ func (g *graphWriter) suspect(rows *sql.Rows) (err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var src, dst int64
-		if err := rows.Scan(&src, &dst); err != nil {
+		if err := g.w.scan(rows, &src, &dst); err != nil {
 			return err
 		}
 		g.suspects = append(g.suspects, src, dst)
@@ -265,7 +265,7 @@ func (g *graphWriter) findStoredPaths(paths []string) (err error) {
 	for rows.Next() {
 		var id int64
 		var path sql.RawBytes
-		if err := rows.Scan(&id, &path); err != nil {
+		if err := g.w.scan(rows, &id, &path); err != nil {
 			return err
 		}
 		g.scribe.paths[string(path)] = id

@@ -86,6 +86,9 @@ func graphFile(dir string) *database {
 func openDatabase(ctx context.Context, d *database) (*database, error) {
 	d.lock = make(chan struct{}, 1)
 	d.wait = writerWait
+	if info, err := os.Stat(d.path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a file; move it away: %w", d.path, stemma.ErrInvalid)
+	}
 	current, err := d.connect(ctx, "rw")
 	if err == nil && current {
 		return d, nil

@@ -129,7 +129,7 @@ func loadWords(rows *sql.Rows, epoch, next int64) (w *words, err error) {
 		var id int64
 		var text sql.RawBytes
 		if err := rows.Scan(&id, &text); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%v: %w", err, stemma.ErrInvalid)
 		}
 		if err := w.add(id, string(text)); err != nil {
 			return nil, err
@@ -176,7 +176,7 @@ func eachRow(rows *sql.Rows, dest []any, fn func() error) (err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
-			return err
+			return fmt.Errorf("%v: %w", err, stemma.ErrInvalid) // not what we write
 		}
 		if err := fn(); err != nil {
 			if errors.Is(err, errStop) {

@@ -121,13 +121,32 @@ func (w *writer) query(query string, args ...any) (*sql.Rows, error) {
 	return stmt.Query(args...)
 }
 
+// scan reads a row; what is not of the kind that we write is damage.
+func (w *writer) scan(rows *sql.Rows, dest ...any) error {
+	if err := rows.Scan(dest...); err != nil {
+		return w.d.damaged(err.Error())
+	}
+	return nil
+}
+
 // row reads the single row of a query; sql.ErrNoRows where there is none.
-func (w *writer) row(query string, args []any, dest ...any) error {
+func (w *writer) row(query string, args []any, dest ...any) (err error) {
 	stmt, err := w.prepare(query)
 	if err != nil {
 		return err
 	}
-	return stmt.QueryRow(args...).Scan(dest...)
+	rows, err := stmt.Query(args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		return sql.ErrNoRows
+	}
+	return w.scan(rows, dest...)
 }
 
 func (w *writer) prepare(query string) (*sql.Stmt, error) {

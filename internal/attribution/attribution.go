@@ -65,6 +65,7 @@ func Commit(c *git.Commit, diff git.Diff, said []Said, rules Rules) stemma.Attri
 		rules:  rules,
 		said:   said,
 		owners: make(map[ownerKey]int),
+		whole:  -1,
 		row: stemma.Attribution{
 			Commit:     c.ID,
 			Time:       c.Committer.Time,
@@ -93,6 +94,7 @@ type work struct {
 	said   []Said
 	row    stemma.Attribution
 	owners map[ownerKey]int
+	whole  int // index of the source whose agent authored the commit, or -1
 }
 
 // ownerKey is what makes two claims have one owner.
@@ -105,6 +107,7 @@ type ownerKey struct {
 func (w *work) rest() {
 	for i, s := range w.said {
 		if s.Whole >= 0 {
+			w.whole = i
 			w.row.Rest = stemma.ClassAI
 			w.row.RestOwner = w.sessionOwner(i, s.Whole, stemma.ClassAI, s.WholeStrength)
 			return
@@ -176,6 +179,15 @@ func (w *work) countRest(n int) {
 	w.row.Lines.Count(w.row.Rest, n)
 	if w.row.RestOwner >= 0 {
 		w.row.Owners[w.row.RestOwner].Lines += n
+	}
+	w.wholeAlone(n)
+}
+
+// wholeAlone counts lines of which only the author of the commit speaks.
+func (w *work) wholeAlone(n int) {
+	if w.whole >= 0 {
+		w.row.Sources[w.whole].Lines.Count(stemma.ClassAI, n)
+		w.row.Sources[w.whole].Alone += n
 	}
 }
 
@@ -294,8 +306,10 @@ func (w *work) decide(speak []claimRef, generated bool) decision {
 	same := w.compare(speak)
 	switch {
 	case generated:
+		// Claims on generated lines are counted with their source, and no more.
 		return decision{class: stemma.ClassGenerated, owner: -1}
 	case len(speak) == 0:
+		w.wholeAlone(1)
 		if w.row.RestOwner >= 0 {
 			return decision{class: w.row.Rest, owner: w.row.RestOwner}
 		}
@@ -315,14 +329,17 @@ func (w *work) decide(speak []claimRef, generated bool) decision {
 // all give it to the same class.
 func (w *work) compare(speak []claimRef) bool {
 	same := true
+	if w.whole >= 0 && len(speak) > 0 {
+		w.compareWhole(speak)
+	}
 	for i, a := range speak {
 		source := &w.row.Sources[a.source]
 		source.Lines.Count(w.claim(a).Class, 1)
-		if len(speak) == 1 {
+		if len(speak) == 1 && w.whole < 0 {
 			source.Alone++
 			return true
 		}
-		agree := true
+		agree := w.whole < 0 || w.asWhole(a)
 		for j, b := range speak {
 			if i == j {
 				continue
@@ -338,6 +355,28 @@ func (w *work) compare(speak []claimRef) bool {
 		}
 	}
 	return same
+}
+
+// asWhole reports whether a claim says what the author of the commit says.
+func (w *work) asWhole(c claimRef) bool {
+	whole := w.said[w.whole]
+	return w.claim(c).Class == stemma.ClassAI && w.agent(c) == whole.Sessions[whole.Whole].Agent
+}
+
+// compareWhole counts agreement of the commit's author with the claims on one
+// line. A contradiction is no conflict: a claim on a line is more exact.
+func (w *work) compareWhole(speak []claimRef) {
+	source := &w.row.Sources[w.whole]
+	source.Lines.Count(stemma.ClassAI, 1)
+	agree := true
+	for _, c := range speak {
+		agree = agree && w.asWhole(c)
+	}
+	if agree {
+		source.Agree++
+	} else {
+		source.Differ++
+	}
 }
 
 func (w *work) claim(c claimRef) notes.Claim { return w.said[c.source].Claims[c.claim] }

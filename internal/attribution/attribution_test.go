@@ -206,6 +206,21 @@ func TestAgreementBetweenSources(t *testing.T) {
 	}
 }
 
+func TestAuthorAndNoteAreCompared(t *testing.T) {
+	d := diff(file("a", git.LineRange{Start: 1, End: 10}))
+	row := Commit(modern(), d, []Said{note("devin", "s1", "m", ai("a", notes.Range{Start: 1, End: 4}), human("a", "h_1", notes.Range{Start: 5, End: 5})), author("devin")}, rules)
+	if want := (stemma.Lines{AI: 9, Human: 1}); row.Lines != want {
+		t.Errorf("Lines = %+v, want %+v", row.Lines, want)
+	}
+	want := []stemma.SourceClaim{
+		{Source: "git-ai", Lines: stemma.Lines{AI: 4, Human: 1}, Agree: 4, Differ: 1},
+		{Source: "trailers", Lines: stemma.Lines{AI: 10}, Alone: 5, Agree: 4, Differ: 1},
+	}
+	if d := cmp.Diff(want, row.Sources); d != "" {
+		t.Errorf("sources (-want +got):\n%s", d)
+	}
+}
+
 func TestInputTellsRowsApart(t *testing.T) {
 	d := diff(file("a", git.LineRange{Start: 1, End: 10}))
 	n := note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 4}))

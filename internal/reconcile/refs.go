@@ -60,10 +60,23 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 	return refs, nil
 }
 
+// foreignBranches are branches that a tool keeps its own records in: what they
+// hold is evidence and no code (Entire: docs/architecture of entireio/cli).
+var foreignBranches = []string{"entire/checkpoints/", "entire-sessions/"}
+
 // selected reports whether the commits that a ref reaches are indexed.
 func (r *run) selected(name string) bool {
 	if r.carriesEvidence(name) {
 		return false
+	}
+	for _, b := range foreignBranches {
+		rest, local := strings.CutPrefix(name, "refs/heads/")
+		if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
+			_, rest, local = strings.Cut(remote, "/")
+		}
+		if local && strings.HasPrefix(rest, b) {
+			return false
+		}
 	}
 	if name == head || strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/remotes/") ||
 		strings.HasPrefix(name, "refs/tags/") {

@@ -62,10 +62,11 @@ type diffParser struct {
 	// wantBlobs collects the ids of raw lines.
 	wantBlobs bool
 	weight    int
+	limit     int // of weight
 }
 
 func newDiffParser(r *bufio.Reader, hexLen int) *diffParser {
-	return &diffParser{r: r, hexLen: hexLen}
+	return &diffParser{r: r, hexLen: hexLen, limit: maxDiffWeight}
 }
 
 // header begins each commit: a NUL, which no line of git's own begins with,
@@ -422,7 +423,7 @@ func (p *diffParser) lose(n int) {
 // weigh keeps the memory of one commit bounded.
 func (p *diffParser) weigh(bytes int) {
 	p.weight += bytes
-	if p.weight > maxDiffWeight && p.cur.excess == "" {
+	if p.weight > p.limit && p.cur.excess == "" {
 		p.cur.excess = "the commit changes more files and places than can be held"
 	}
 }

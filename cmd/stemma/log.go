@@ -180,7 +180,7 @@ func (t textChanges) change(c lineage.Change) error {
 		share = t.p.in("35", share)
 	}
 	_, err := fmt.Fprintf(t.w, "%s  %s  %8s  %s  %s  %s%s\n", t.p.in("33", short(c.Commit)), c.Time[:10],
-		"+"+count(c.Lines.Added), share, fit(who, 22), plain(c.Title), note)
+		"+"+count(c.Lines.Added), share, fit(who, 24), plain(c.Title), note)
 	return err
 }
 

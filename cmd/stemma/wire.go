@@ -86,9 +86,11 @@ func (b *bench) openIndex(ctx context.Context) error {
 	if b.settings, err = readSettings(dir); err != nil {
 		return err
 	}
-	if b.store, err = sqlite.Open(ctx, dir, organisation); err != nil {
+	db, err := sqlite.Open(ctx, dir, organisation)
+	if err != nil {
 		return fmt.Errorf("open index %s: %w", dir, err)
 	}
+	b.store = db
 	return b.readClone(ctx)
 }
 

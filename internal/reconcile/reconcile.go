@@ -382,6 +382,9 @@ func (r *run) notesChanged(ctx context.Context, from, to string, dirty map[strin
 			return err
 		}
 	}
+	if to == "" {
+		from, to = "", from // the same paths, from the side that is there
+	}
 	for c, err := range r.Repo.TreeDiff(ctx, from, to) {
 		if err != nil {
 			return err

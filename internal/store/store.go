@@ -19,9 +19,20 @@ import (
 // index leads with it. All methods may be called at once, also from several
 // processes on one store. An error is of one of the kinds of package stemma or
 // internal, and never shows the backend's own error types.
+//
+// What a method gives as a sequence is the store as it was when the loop began.
+// The loop may be left at any time, and its body may call any method, Put and
+// the same one included. After an error a sequence ends.
 type Store interface {
-	// Put stores the batch. Either all of it is stored or none; when Put
-	// returns nil it is durable. Putting the same batch again changes nothing.
+	// Put stores the batch; when it returns nil, the statements are durable and
+	// the graph is as durable as something that can be made again. Putting the
+	// same batch again changes nothing.
+	//
+	// Either all of the graph's part is stored or none of it, and never without
+	// the batch's statements. When Put fails in its last step, which is rare,
+	// the statements may be stored alone; they are true all the same, and
+	// putting the batch again stores the rest. A batch that is ErrInvalid, or
+	// whose context ends while it is written, stores nothing at all.
 	Put(context.Context, Batch) error
 
 	// Statements gives all statements with a sequence number greater than
@@ -39,11 +50,11 @@ type Store interface {
 	Nodes(ctx context.Context, kind stemma.NodeKind, prefix string) iter.Seq2[stemma.NodeID, error]
 
 	// Edges gives the edges that the query asks for, ordered by From, Kind, To,
-	// Scope.
+	// Scope, Source; a scope has at most one edge for each of these.
 	Edges(context.Context, EdgeQuery) iter.Seq2[stemma.Edge, error]
 
-	// Attributions gives the rows of these commits, in no stated order. A commit
-	// without a row is left out.
+	// Attributions gives the rows of these commits, each once, in no stated
+	// order. A commit without a row is left out.
 	Attributions(ctx context.Context, commits []string) iter.Seq2[stemma.Attribution, error]
 
 	// AllAttributions gives every row, ordered by commit.
@@ -57,7 +68,8 @@ type Store interface {
 	Paths(context.Context) iter.Seq2[string, error]
 
 	// CommitsTouching gives the commits whose attribution row names one of the
-	// paths or a path below it ("" is every path), in no stated order.
+	// paths or a path below it ("" is every path; "src/" is what is below src),
+	// each once, in no stated order.
 	CommitsTouching(ctx context.Context, paths []string) iter.Seq2[string, error]
 
 	// DropGraph removes everything but the statements. The graph is empty
@@ -72,7 +84,8 @@ type Batch struct {
 	// Statements are appended to the evidence, each under its idempotency key:
 	// a key that is stored already is left as it is.
 	Statements []KeyedStatement
-	// Scopes replace all that was derived for them before.
+	// Scopes replace all that was derived for them before. Of a scope that is
+	// given twice the last counts.
 	Scopes []Scope
 	// Marks are set; a mark with an empty value is removed.
 	Marks map[string]string
@@ -98,11 +111,14 @@ type Scope struct {
 	ID stemma.NodeID
 	// Gone says that the scope is to be removed with all that was derived for it.
 	Gone bool
-	// Edges have this scope; Put sets their Scope field itself.
+	// Edges have this scope; Put sets their Scope field itself, in its own copy.
+	// An edge that is given twice is one edge; twice with different values is
+	// ErrInvalid, and so is an edge whose kind cannot join its ends.
 	Edges []stemma.Edge
 	// Attribution is the row of a commit; nil where there is none.
 	Attribution *stemma.Attribution
-	// Tally is the count of a commit or a change; nil where there is none.
+	// Tally is the count of a commit or a change; nil where there is none. Its
+	// Node is ID, or zero and then set by Put.
 	Tally *Tally
 }
 
@@ -124,7 +140,7 @@ type Tally struct {
 }
 
 // EdgeQuery asks for edges. Every field that is set narrows; a query with no
-// field set gives all edges.
+// field set gives all edges. A field that is empty and not nil matches nothing.
 type EdgeQuery struct {
 	From  []stemma.NodeID
 	To    []stemma.NodeID

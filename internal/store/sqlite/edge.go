@@ -28,7 +28,7 @@ func (s *Store) Edges(ctx context.Context, q store.EdgeQuery) iter.Seq2[stemma.E
 		case e.from != nil && (e.to == nil || len(e.from) <= len(e.to)):
 			return e.byFrom()
 		case e.to != nil:
-			return e.by("INDEXED BY edge_by_dst ON e.org = ? AND e.dst = j.value", e.to)
+			return e.by(edgesTo, e.to)
 		case e.scope != nil:
 			return e.byScope()
 		default:
@@ -89,7 +89,7 @@ func (e *edgeReader) narrow(q store.EdgeQuery) (done bool, err error) {
 
 func (e *edgeReader) byFrom() error {
 	for chunk := range slices.Chunk(e.from, edgeChunk) {
-		if err := e.gather("ON e.org = ? AND e.src = j.value", chunk); err != nil {
+		if err := e.gather(edgesFrom, chunk); err != nil {
 			return err
 		}
 		if err := e.give(); err != nil || e.stopped {
@@ -99,9 +99,9 @@ func (e *edgeReader) byFrom() error {
 	return nil
 }
 
-func (e *edgeReader) by(where string, ids []int64) error {
+func (e *edgeReader) by(at edgesAt, ids []int64) error {
 	for chunk := range slices.Chunk(ids, edgeChunk) {
-		if err := e.gather(where, chunk); err != nil {
+		if err := e.gather(at, chunk); err != nil {
 			return err
 		}
 	}
@@ -111,10 +111,10 @@ func (e *edgeReader) by(where string, ids []int64) error {
 // byScope looks in the two trees that have the edges of a scope between them.
 func (e *edgeReader) byScope() error {
 	for chunk := range slices.Chunk(e.scope, edgeChunk) {
-		if err := e.gather("ON e.org = ? AND e.src = j.value AND e.scope = e.src", chunk); err != nil {
+		if err := e.gather(edgesOwn, chunk); err != nil {
 			return err
 		}
-		if err := e.gather("INDEXED BY edge_by_scope ON e.org = ? AND e.scope = j.value AND e.scope <> e.src", chunk); err != nil {
+		if err := e.gather(edgesOther, chunk); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (e *edgeReader) allOfKind(kind int64) error {
 	var chunk []int64
 	var id int64
 	give := func() error {
-		if err := e.gather("ON e.org = ? AND e.src = j.value", chunk); err != nil {
+		if err := e.gather(edgesFrom, chunk); err != nil {
 			return err
 		}
 		chunk = chunk[:0]
@@ -178,9 +178,19 @@ func (e *edgeReader) allOfKind(kind int64) error {
 	return nil
 }
 
+// edgesAt says which edges of the nodes j are meant, and where to find them.
+type edgesAt struct{ index, where string }
+
+var (
+	edgesFrom  = edgesAt{"", "e.src = j.value"}
+	edgesTo    = edgesAt{"INDEXED BY edge_by_dst", "e.dst = j.value"}
+	edgesOwn   = edgesAt{"", "e.src = j.value AND e.scope = e.src"}
+	edgesOther = edgesAt{"INDEXED BY edge_by_scope", "e.scope = j.value AND e.scope <> e.src"}
+)
+
 // gather adds the edges at these nodes to the batch, as far as the filters let
 // them through.
-func (e *edgeReader) gather(where string, ids []int64) error {
+func (e *edgeReader) gather(at edgesAt, ids []int64) error {
 	to, from, scope := set(e.to), set(e.from), set(e.scope)
 	kinds := set(e.kinds)
 	var r rawEdge
@@ -188,7 +198,8 @@ func (e *edgeReader) gather(where string, ids []int64) error {
 	return e.v.each(`
 		SELECT e.src, e.kind, e.dst, e.scope, e.origin, e.confidence, e.counts
 		FROM json_each(?) AS j
-		CROSS JOIN edge AS e `+where,
+		CROSS JOIN edge AS e `+at.index+`
+		ON e.org = ? AND `+at.where,
 		[]any{jsonIDs(ids), e.v.org},
 		[]any{&r.src, &r.kind, &r.dst, &r.scope, &r.origin, &r.confidence, &counts}, func() error {
 			if !kinds.has(r.kind) || !from.has(r.src) || !to.has(r.dst) || !scope.has(r.scope) {

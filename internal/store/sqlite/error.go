@@ -41,7 +41,8 @@ func (d *database) fail(err error) error {
 	case sqlite3.SQLITE_NOTADB:
 		return fmt.Errorf("%s: not a store of stemma; %s: %w", d.path, d.remedy, stemma.ErrInvalid)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH,
-		sqlite3.SQLITE_ERROR: // it is of our version, yet lacks what a query names
+		sqlite3.SQLITE_ERROR,      // it is of our version, yet lacks what a query names
+		sqlite3.SQLITE_CONSTRAINT: // a key that no lookup found is there
 		return d.damaged(e.Error())
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM:
 		return fmt.Errorf("%s: %s; check the disk and run again: %w", d.path, e.Error(), stemma.ErrUnavailable)

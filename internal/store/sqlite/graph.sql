@@ -10,7 +10,7 @@
 CREATE TABLE organisation (
     org       INTEGER PRIMARY KEY,
     name      TEXT    NOT NULL UNIQUE,
-    epoch     INTEGER NOT NULL, -- grows when the graph is dropped: all ids below are then others
+    epoch     INTEGER NOT NULL, -- another when the graph is dropped: all ids below are then others
     next_node INTEGER NOT NULL,
     next_path INTEGER NOT NULL,
     next_word INTEGER NOT NULL

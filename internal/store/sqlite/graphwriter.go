@@ -106,23 +106,21 @@ func (g *graphWriter) clear(scopes []store.Scope) error {
 }
 
 func (g *graphWriter) clearScope(id stemma.NodeID, n *node) error {
-	const own = "WHERE org = ? AND src = ? AND scope = ?"
-	const other = "INDEXED BY edge_by_scope WHERE org = ? AND scope = ? AND scope <> src"
-	for _, part := range []struct {
-		edges string
-		args  []any
+	for _, at := range []struct {
+		index, where string
+		args         []any
 	}{
-		{own, []any{g.org, n.id, n.id}},
-		{other, []any{g.org, n.id}},
+		{"", "src = ? AND scope = ?", []any{g.org, n.id, n.id}},
+		{"INDEXED BY edge_by_scope", "scope = ? AND scope <> src", []any{g.org, n.id}},
 	} {
-		rows, err := g.w.query("SELECT src, dst FROM edge "+part.edges, part.args...)
+		rows, err := g.w.query("SELECT src, dst FROM edge "+at.index+" WHERE org = ? AND "+at.where, at.args...)
 		if err != nil {
 			return err
 		}
 		if err := g.suspect(rows); err != nil {
 			return err
 		}
-		if _, err := g.w.exec("DELETE FROM edge "+part.edges, part.args...); err != nil {
+		if _, err := g.w.exec("DELETE FROM edge "+at.index+" WHERE org = ? AND "+at.where, at.args...); err != nil {
 			return err
 		}
 	}

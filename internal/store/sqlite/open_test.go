@@ -234,10 +234,10 @@ func checkError(t *testing.T, what string, err error) {
 
 // Bytes that a bad disk changed give an error or do not matter, but no panic.
 func TestDamagedFiles(t *testing.T) {
-	dir := filled(t, 40)
+	dir := filled(t, 20)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	found := 0
-	for round := range 150 {
+	for round := range 60 {
 		file := []string{"graph.db", "graph.db", "evidence.db"}[round%3]
 		damaged := t.TempDir()
 		for _, name := range []string{"evidence.db", "graph.db"} {
@@ -258,7 +258,7 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	}
 	if found < 20 {
-		t.Errorf("only %d errors were found in 150 damaged stores: the test is too kind", found)
+		t.Errorf("only %d errors were found in 60 damaged stores: the test is too kind", found)
 	}
 }
 

@@ -31,9 +31,11 @@ func (s *scribe) look(w *writer, organisation string) error {
 	}
 	err := read()
 	if errors.Is(err, sql.ErrNoRows) {
+		// The epoch begins anywhere, so that a graph which was made anew under an
+		// open store is not taken for the one before.
 		if _, err := w.exec(`
 			INSERT INTO organisation (name, epoch, next_node, next_path, next_word)
-			VALUES (?, 1, 1, 1, 1)`, organisation); err != nil {
+			VALUES (?, abs(random() / 2), 1, 1, 1)`, organisation); err != nil {
 			return err
 		}
 		err = read()

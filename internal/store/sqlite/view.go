@@ -73,14 +73,6 @@ func sequence[T any](ctx context.Context, s *Store, op string, fn func(*view, fu
 	}
 }
 
-// failed is a sequence of one error.
-func failed[T any](err error) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var none T
-		yield(none, err)
-	}
-}
-
 func newView(ctx context.Context, s *Store, d *database) (*view, error) {
 	conn, err := d.readers.Conn(ctx)
 	if err != nil {

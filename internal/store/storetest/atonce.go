@@ -47,7 +47,7 @@ func filled(t *testing.T, b Backend) store.Store {
 	s := open(t, b, org)
 	put(t, s, store.Batch{
 		Statements: []store.KeyedStatement{statement("git", "1", `1`), statement("git", "2", `2`), statement("git", "3", `3`)},
-		Scopes:     commits(700),
+		Scopes:     commits(300),
 	})
 	return s
 }
@@ -114,9 +114,9 @@ func testLoops(t *testing.T, b Backend) {
 // A loop that was begun sees nothing of what is put while it runs.
 func testSnapshot(t *testing.T, b Backend) {
 	s := open(t, b, org)
-	put(t, s, store.Batch{Scopes: commits(700)})
-	wanted := want(commits(700), nil)
-	changed := commits(700)
+	put(t, s, store.Batch{Scopes: commits(300)})
+	wanted := want(commits(300), nil)
+	changed := commits(300)
 	for i := range changed {
 		changed[i].Edges = changed[i].Edges[1:2]
 		changed[i].Attribution.Files = changed[i].Attribution.Files[:1]
@@ -132,7 +132,7 @@ func testSnapshot(t *testing.T, b Backend) {
 	}
 	same(t, "rows", rows, wanted.Attributions)
 
-	put(t, s, store.Batch{Scopes: append(commits(700), store.Scope{ID: stemma.CommitID("new"), Gone: true})})
+	put(t, s, store.Batch{Scopes: append(commits(300), store.Scope{ID: stemma.CommitID("new"), Gone: true})})
 	var edges []stemma.Edge
 	for e, err := range s.Edges(t.Context(), store.EdgeQuery{}) {
 		if err != nil {

@@ -148,8 +148,8 @@ func testEdgeOrder(t *testing.T, b Backend) {
 	// Kinds are met in an order that is not theirs, with keys that are not either,
 	// in more nodes than a backend reads at once.
 	var scopes []store.Scope
-	for i := range 2500 {
-		n := (i * 7919) % 2500
+	for i := range 1100 {
+		n := (i * 7919) % 1100
 		id := stemma.CommitID(fmt.Sprint(n))
 		scope := store.Scope{ID: id}
 		for j := range n % 3 {

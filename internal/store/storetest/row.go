@@ -97,7 +97,7 @@ func testTalliesOfManyNodes(t *testing.T, b Backend) {
 
 func testAttributions(t *testing.T, b Backend) {
 	s := open(t, b, org)
-	scopes := commits(600) // more than a backend reads at once
+	scopes := commits(300) // more than a backend reads at once
 	scopes = append(scopes, store.Scope{ID: stemma.CommitID("without")})
 	put(t, s, store.Batch{Scopes: scopes})
 	whole := want(scopes, nil).Attributions
@@ -181,7 +181,7 @@ func testManyCommitsTouching(t *testing.T, b Backend) {
 	s := open(t, b, org)
 	var scopes []store.Scope
 	var wanted []string
-	for i := range 10_000 {
+	for i := range 9_000 {
 		key := fmt.Sprintf("%05d", i)
 		path := "a/b"
 		if i%10 == 0 {

@@ -458,7 +458,7 @@ func TestAddedRefusesWhatIsNoID(t *testing.T) {
 
 func TestAddedHoldsNoContent(t *testing.T) {
 	g := newTestRepo(t)
-	const size = 200 << 20
+	const size = 64 << 20
 	g.write("big", strings.Repeat("x", size/2)+"\n"+strings.Repeat(strings.Repeat("y", 99)+"\n", size/200))
 	id := g.commit("big")
 	r := g.open()

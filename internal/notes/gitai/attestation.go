@@ -51,7 +51,7 @@ func (d *decoder) attestations(b []byte) (entries int) {
 		case len(line) == 0:
 		case !isEntry:
 			var path string
-			path, next = readPath(b, pos, line, next)
+			path, next = d.path(b, pos, line, next)
 			switch {
 			case len(path) > maxPath:
 				d.problemAt("attestations", pos, "a path of %d bytes", len(path))
@@ -98,25 +98,34 @@ func cutLine(b []byte, pos int) (line []byte, next int) {
 	return bytes.TrimRight(line, " \t\r"), next
 }
 
-// readPath reads a line with a path. A path is quoted when it holds white
-// space, without any escapes; one with a line feed then goes over several lines,
-// which git-ai writes and cannot read back.
-func readPath(b []byte, pos int, line []byte, next int) (string, int) {
-	if line[0] != '"' {
+// path reads a line with a path. A path is quoted when it holds white space,
+// without any escapes; one with a line feed then goes over several lines, which
+// git-ai writes and cannot read back. A quote that nothing closes is part of
+// the name.
+func (d *decoder) path(b []byte, pos int, line []byte, next int) (string, int) {
+	if line[0] != '"' || d.unclosed == maxUnclosed {
 		return string(line), next
 	}
 	if len(line) > 1 && line[len(line)-1] == '"' {
 		return string(line[1 : len(line)-1]), next
 	}
-	for at := next; at < len(b) && at-pos <= maxPath; {
+	at := next
+	for range maxPathLines {
+		if at >= len(b) || at-pos > maxPath {
+			break
+		}
 		more, after := cutLine(b, at)
 		if bytes.HasPrefix(more, []byte("  ")) {
-			break // an entry: the quote is part of the name
+			return string(line), next // an entry
 		}
 		if len(more) > 0 && more[len(more)-1] == '"' {
 			return string(b[pos+1 : at+len(more)-1]), after
 		}
 		at = after
+	}
+	// Looking ahead from every line would take long in a note of quotes alone.
+	if d.unclosed++; d.unclosed == maxUnclosed {
+		d.problemAt("attestations", pos, "%d quotes that are not closed; from here on they are part of the names", maxUnclosed)
 	}
 	return string(line), next
 }
@@ -230,16 +239,16 @@ func readRange(b []byte) (start, end int, reason string) {
 }
 
 func readLine(b []byte) (int, bool) {
-	n := 0
+	var n int64
 	for _, c := range b {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
-		if n = n*10 + int(c-'0'); n > maxLine {
+		if n = n*10 + int64(c-'0'); n > maxLine {
 			return 0, false
 		}
 	}
-	return n, len(b) > 0
+	return int(n), len(b) > 0
 }
 
 // claim makes the claims on one file, one for each owner, without overlaps.

@@ -181,7 +181,12 @@ func (d *decoder) authorOf(name, model string) owner {
 	}
 	key := name + "\n" + model
 	i, have := d.byKey[key]
-	if !have {
+	switch {
+	case have:
+	case len(d.evidence.Sessions) >= maxSessions:
+		d.problemAt("files", 0, "more than %d authors: the lines of %q have no session", maxSessions, clip(name))
+		i = -1
+	default:
 		i = d.add(key, session)
 	}
 	return owner{class: stemma.ClassAI, session: i, method: methodBlob}

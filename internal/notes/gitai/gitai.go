@@ -26,15 +26,17 @@ const Name = "git-ai"
 // files, 822 entries, 4,300 ranges and 173 sessions. What is beyond a limit is
 // named in Problems.
 const (
-	maxFiles    = 200_000
-	maxEntries  = 1_000_000
-	maxRanges   = 2_000_000
-	maxSessions = 20_000
-	maxDepth    = 512 // levels of JSON
-	maxPath     = 1 << 16
-	maxID       = 1024      // bytes of a session's id
-	maxProblems = 50        // listed one by one; the others are counted
-	maxLine     = 1<<31 - 1 // git-ai's own is 1<<32 - 1
+	maxFiles     = 200_000
+	maxEntries   = 1_000_000
+	maxRanges    = 2_000_000
+	maxSessions  = 20_000
+	maxDepth     = 512 // levels of JSON
+	maxPath      = 1 << 16
+	maxPathLines = 16 // a path may hold line feeds
+	maxUnclosed  = 1000
+	maxID        = 1024      // bytes of a session's id
+	maxProblems  = 50        // listed one by one; the others are counted
+	maxLine      = 1<<31 - 1 // git-ai's own is 1<<32 - 1
 )
 
 // Source reads git-ai's notes. The zero Source is ready to use.
@@ -87,6 +89,7 @@ type decoder struct {
 	byKey    map[string]int // key of the note -> index into evidence.Sessions
 	claimed  []bool         // by session
 	left     int            // problems that were not listed
+	unclosed int            // paths that begin with a quote and do not end
 }
 
 // problem names a part that could not be read.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -331,6 +332,30 @@ func TestDecodeLimits(t *testing.T) {
 	}
 }
 
+// TestDecodeStaysQuick holds notes that were slow once, or could be.
+func TestDecodeStaysQuick(t *testing.T) {
+	var nested strings.Builder
+	nested.WriteString("a\n")
+	for i := range 100_000 {
+		fmt.Fprintf(&nested, "  %016x %d-%d\n", i, i+1, 1_000_000-i)
+	}
+	for _, tt := range []struct{ name, note string }{
+		{"quotes that nothing closes", strings.Repeat("\"a\n", 3<<20)},
+		{"ranges within ranges", nested.String()},
+		{"escaped quotes", "---\n{\"a\":\"" + strings.Repeat("\\\"", 4<<20)},
+		{"backslashes", "---\n{\"a\":\"" + strings.Repeat("\\", 8<<20) + "\"}"},
+		{"ranges that are none", "a\n" + strings.Repeat("  e61c0a4 x,x,x,x\n", 1<<19)},
+	} {
+		start := time.Now()
+		if got, err := (Source{}).Decode("", []byte(tt.note)); err == nil {
+			checkBounds(t, got)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s: %d bytes took %v, want well under a second", tt.name, len(tt.note), took)
+		}
+	}
+}
+
 func TestPrompts(t *testing.T) {
 	note := "a\n  e61c0a4 1\n---\n" + head + `"prompts":{"e61c0a4":{"messages":[
 		{"type":"user","text":"make it \"so\"\n","timestamp":"2026-01-02T03:04:05Z"},
@@ -405,96 +430,4 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte("src/main.rs\n  s_c9883b05a2487d::t_9f8e7d6c5b4a32 1-10,15\n  h_31dce776f88375 5-25\n---\n" + head + prompts + "," + humans + "," + sessions + "}"))
-	f.Add([]byte("\"a\nb\"\n  human 1,2-1,0\n  ai_agent 99999999999\n"))
-	f.Add([]byte(`{"files":{"a":{"authors":[{"author":"Claude","lines":[1,[2,3]],"agent_metadata":{"model":"o3"}}]}}}`))
-	f.Add([]byte("---\n{\"sessions\":{\"\\ud800\":{\"agent_id\":{\"id\":\"\\\\\"}}}}"))
-	f.Add(embedded(2))
-	f.Fuzz(func(t *testing.T, note []byte) {
-		got, err := Source{}.Decode("", note)
-		if err != nil {
-			if !errors.Is(err, stemma.ErrInvalid) {
-				t.Errorf("error %v is not ErrInvalid", err)
-			}
-			return
-		}
-		checkEvidence(t, got)
-		prompts, err := Source{}.Prompts(note)
-		if err != nil && !errors.Is(err, stemma.ErrInvalid) {
-			t.Errorf("error %v of %d prompts is not ErrInvalid", err, len(prompts))
-		}
-	})
-}
-
-// checkEvidence holds what every note's evidence must fulfil, however hostile
-// the note.
-func checkEvidence(t *testing.T, e notes.Evidence) {
-	t.Helper()
-	claimed := make(map[int]bool)
-	lines := make(map[string][]notes.Range)
-	for _, c := range e.Claims {
-		if c.Session < -1 || c.Session >= len(e.Sessions) || !c.Class.Valid() || len(c.Ranges) == 0 || c.Strength.Tier != stemma.TierClaimed {
-			t.Errorf("claim %+v", c)
-		}
-		claimed[c.Session] = true
-		for i, r := range c.Ranges {
-			if r.Start < 1 || r.End < r.Start || r.End > maxLine || i > 0 && r.Start <= c.Ranges[i-1].End+1 {
-				t.Errorf("ranges of %q: %v", c.Path, c.Ranges)
-			}
-			for _, other := range lines[c.Path] {
-				if r.Start <= other.End && other.Start <= r.End {
-					t.Errorf("%q: %v overlaps %v", c.Path, r, other)
-				}
-			}
-		}
-		lines[c.Path] = append(lines[c.Path], c.Ranges...)
-	}
-	for _, i := range e.Took {
-		if claimed[i] || i < 0 || i >= len(e.Sessions) {
-			t.Errorf("session %d took part, and claims lines", i)
-		}
-		claimed[i] = true
-	}
-	for i := range e.Sessions {
-		if !claimed[i] {
-			t.Errorf("session %d is lost", i)
-		}
-	}
-	if e.Whole != -1 || len(e.Problems) > maxProblems+1 {
-		t.Errorf("whole %d, %d problems", e.Whole, len(e.Problems))
-	}
-}
-
-// FuzzFlatten compares the sweep with painting the lines one by one.
-func FuzzFlatten(f *testing.F) {
-	f.Add([]byte{1, 20, 5, 8, 7, 7, 19, 31})
-	f.Add([]byte{1, 1, 1, 1, 2, 2})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var spans []span
-		want := make(map[int]int)
-		for i := 0; i+1 < len(b); i += 2 {
-			s := span{start: int(b[i]) + 1, end: int(b[i]) + 1 + int(b[i+1])%32, entry: i / 4, owner: i / 4}
-			spans = append(spans, s)
-			for line := s.start; line <= s.end; line++ {
-				want[line] = s.entry
-			}
-		}
-		got := make(map[int]int)
-		last := 0
-		for _, s := range flatten(spans) {
-			if s.start <= last || s.end < s.start {
-				t.Fatalf("%+v comes after line %d", s, last)
-			}
-			last = s.end
-			for line := s.start; line <= s.end; line++ {
-				got[line] = s.entry
-			}
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("entry by line (-want +got):\n%s", diff)
-		}
-	})
 }

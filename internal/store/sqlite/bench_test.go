@@ -265,3 +265,28 @@ func BenchmarkOpenNew(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkDropGraph(b *testing.B) {
+	scopes := benchScopes(benchCommits)
+	s := mustOpen(b, b.TempDir(), "acme")
+	defer s.Close()
+	for b.Loop() {
+		b.StopTimer()
+		benchPut(b, s, scopes)
+		b.StartTimer()
+		if err := s.DropGraph(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkStatement puts one statement, synced to the disk.
+func BenchmarkStatement(b *testing.B) {
+	s := mustOpen(b, b.TempDir(), "acme")
+	defer s.Close()
+	for i := 0; b.Loop(); i++ {
+		if err := s.Put(b.Context(), store.Batch{Statements: []store.KeyedStatement{{Source: "git", EventID: fmt.Sprint(i)}}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

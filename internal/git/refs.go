@@ -279,7 +279,11 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 	if err := r.refreshHead(); err != nil {
 		return "", fmt.Errorf("revision %s: %w", clip(rev), err)
 	}
-	out, err := r.output(ctx, r.refs, 1<<10, "rev-parse", "--verify", rev+"^{commit}")
+	question := rev + "^{commit}"
+	if strings.HasPrefix(rev, ":/") {
+		question = rev // what follows is a pattern to its end, and finds commits only
+	}
+	out, err := r.output(ctx, r.refs, 1<<10, "rev-parse", "--verify", question)
 	if err != nil {
 		return "", fmt.Errorf("revision %s: %w", clip(printable(rev)), r.explain(ctx, err))
 	}

@@ -205,7 +205,7 @@ func (e *CommandError) Error() string {
 }
 
 var (
-	saysDamage  = regexp.MustCompile(`corrupt|inflate|garbage|hash mismatch|bad tree|malformed|too-short|bogus|has only \d+ lines?|ambiguous|not a tree|invalid|empty range|No such |no match`)
+	saysDamage  = regexp.MustCompile(`corrupt|inflate|garbage|hash mismatch|bad tree|malformed|too-short|bogus|has only \d+ lines?|ambiguous|not a tree|invalid|empty range|No such |[Nn]o match|usage: `)
 	saysMissing = regexp.MustCompile(`unable to read|bad object|missing|not a valid object|could not read|could not parse|cannot read|unable to find|could not get|no such path|unable to parse|Not a valid|unknown revision|bad revision|Needed a single revision|Failed to traverse|Invalid revision`)
 )
 

@@ -216,7 +216,8 @@ func AgentAccount(name, mail string) (agent string, ok bool) {
 //
 // The first group is git-ai's (agent_detection.rs), the second was seen in the
 // histories of git-ai, Entire, litestream, moby and chainloop, the third is
-// what the tools' own documentation says they sign with.
+// common in public repositories at large: in commits, and in what agents are
+// told to sign with.
 func agentMail(name, mail, local string) (string, bool) {
 	switch mail {
 	case "noreply@anthropic.com":
@@ -253,12 +254,18 @@ func agentMail(name, mail, local string) (string, bool) {
 		return "openhands", true
 	case "qwen-coder@alibabacloud.com":
 		return "qwen-code", true
-	case "agent@warp.dev":
+	case "agent@warp.dev", "oz-agent@warp.dev":
 		return "warp", true
 	case "vibe@mistral.ai":
 		return "mistral-vibe", true
 	case "junie@jetbrains.com":
 		return "junie", true
+	case "noreply@continue.dev":
+		return "continue", true
+	case "claude@anthropic.com": // made up by people, with the name of the agent
+		if strings.HasPrefix(name, "claude") {
+			return "claude-code", true
+		}
 	}
 	// Services that run Claude Code sign with it at their own domain:
 	// "Sonarly Claude Code <claude-code@sonarly.com>".

@@ -101,6 +101,9 @@ func TestAgentAccountAndBot(t *testing.T) {
 		{"Roomote", "roomote@roocode.com", "roo-code", false},
 		{"cubic-dev-ai[bot]", "191113872+cubic-dev-ai[bot]" + github, "cubic", false},
 		{"Gitar", "noreply@gitar.ai", "gitar", false},
+		{"Oz", "oz-agent@warp.dev", "warp", false},
+		{"Claude", "claude@anthropic.com", "claude-code", false},
+		{"Someone", "claude@anthropic.com", "", false},
 
 		{"Claude Monet", "claude@monet.fr", "", false},
 		{"Cursor Smith", "cursor@x.org", "", false},

@@ -81,7 +81,9 @@ func kernelForm(value string) (signal, bool) {
 // 4.7 (1M context)", "Claude Opus 4.5 via Crush", "aider (gpt-4o)", "pi". ok is
 // false where any part of the text is something else.
 func tool(text string) (s signal, ok bool) {
-	text = strings.Trim(text, " \t*_")
+	text = strings.TrimFunc(text, func(r rune) bool {
+		return r >= utf8.RuneSelf || strings.ContainsRune(" \t*_", r) // "Crush 💘"
+	})
 	if text == "" || len(text) > 256 {
 		return signal{}, false
 	}

@@ -93,6 +93,7 @@ func TestReadMessages(t *testing.T) {
 		{"x\n\nAssisted-by: Claude Opus 4.7 (1M context)\n", "+claude-code anthropic/claude-opus-4-7"},
 		{"x\n\nAssisted-by: Claude Opus 4.5 <noreply@anthropic.com>\n", "+claude-code anthropic/claude-opus-4-5"},
 		{"x\n\nAssisted-by: Claude Opus 4.5 via Crush <crush@charm.land>\n", "+crush anthropic/claude-opus-4-5"},
+		{"x\n\nAssisted-by: Claude Opus 4.5 via Crush 💘 <crush@charm.land>\n", "+crush anthropic/claude-opus-4-5"},
 		{"x\n\nAssisted-by: Claude Code (claude-opus-4-6)\n", "+claude-code anthropic/claude-opus-4-6"},
 		{"x\n\nAssisted-by: GPT-5.2 (AI)\n", "+ openai/gpt-5.2"},
 		{"x\n\nAssisted-by: gpt-5.2\nCo-authored-by: GPT-5.2 <noreply@openai.com>\n", "+codex openai/gpt-5.2"},

@@ -245,7 +245,7 @@ func printEvidence(w io.Writer, p painter, e lineage.Explanation) {
 			fmt.Fprintf(w, "  %12s lines  %s\n", count(n), reason)
 		}
 	}
-	printUnreadable(w, "commits could not be read", e.Unreadable)
+	printUnreadable(w, "commits could not be read; once their objects are here, run stemma index --rebuild", e.Unreadable)
 	printUnreadable(w, "pieces of evidence could not be read whole", e.Problems)
 }
 

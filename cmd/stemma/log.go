@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/lineage"
 )
 
@@ -67,7 +68,35 @@ every unknown line as AI's), models, title.`,
 	fs.StringVar(&f.since, "since", "", "changes after this `date`, in git's words or as 30d, 2w, 6m, 1y")
 	fs.StringVar(&f.until, "until", "", "changes before this `date`")
 	fs.IntVarP(&f.limit, "max-count", "n", 0, "at most this `number` of changes")
+	for flag, values := range map[string][]string{
+		"class":  {"ai", "ai-edited", "human", "generated", "unknown"},
+		"source": {"git-ai", "trailers"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	for flag, kind := range map[string]stemma.NodeKind{"model": stemma.KindModel, "agent": stemma.KindAgent} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, o.complete(kind))
+	}
 	return cmd
+}
+
+// complete offers the names that the index has, as it is.
+func (o *options) complete(kind stemma.NodeKind) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		b, err := open(cmd.Context(), o.path)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer b.close()
+		var names []string
+		for id, err := range b.store.Nodes(cmd.Context(), kind, "") {
+			if err != nil {
+				break
+			}
+			names = append(names, id.Key)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 // query joins the flags and the search string.

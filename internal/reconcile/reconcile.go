@@ -126,7 +126,8 @@ type run struct {
 
 	before project.Refs // as the statements had them when the run began
 	now    project.Refs
-	tips   []string // commits that selected refs point to, each once
+	tips   []string        // commits that selected refs point to, each once
+	named  map[string]bool // commits that a ref of evidence is or was named after
 	marks  marks
 	state  state // what this run derives from
 
@@ -204,12 +205,28 @@ func (r *run) fold(ctx context.Context, tip string) (int64, error) {
 		r.report.Repository = key
 	}
 	r.before = make(project.Refs)
+	r.named = make(map[string]bool)
 	for _, s := range all {
 		if err := r.before.Fold(s, r.report.Repository); err != nil {
 			return 0, err
 		}
+		moved := make(project.Refs)
+		if err := moved.Fold(s, r.report.Repository); err != nil {
+			return 0, err
+		}
+		r.nameAll(moved)
 	}
+	r.nameAll(r.now)
 	return last, nil
+}
+
+// nameAll adds the commits that refs of evidence are named after.
+func (r *run) nameAll(refs project.Refs) {
+	for name := range refs {
+		if commit, ok := r.namedAfter(name); ok {
+			r.named[commit] = true
+		}
+	}
 }
 
 // rootKey is the key of a repository that no forge has named: its first
@@ -338,16 +355,11 @@ func (r *run) dirty(ctx context.Context, s state, p *plan) error {
 			}
 		}
 	}
-	for _, m := range r.before.Moves(r.now) {
-		if commit, ok := r.namedAfter(m.Name); ok {
-			p.dirty[commit] = true
-		}
-	}
 	if s.EvidenceRefs != r.state.EvidenceRefs {
-		for name := range r.now {
-			if commit, ok := r.namedAfter(name); ok {
-				p.dirty[commit] = true
-			}
+		// Every commit that ever had such a ref: one that was there in between
+		// may have left its mark on a run that did not end.
+		for commit := range r.named {
+			p.dirty[commit] = true
 		}
 	}
 	if s.AgentEra != r.state.AgentEra {

@@ -12,7 +12,7 @@ BUILDVCS := $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo 
 # How long "make fuzz" spends on each target, and how many inputs "make
 # fuzz-smoke" tries on each.
 FUZZTIME ?= 60s
-FUZZSMOKE ?= 2000x
+FUZZSMOKE ?= 10000x
 
 # Which benchmarks and packages "make bench" runs.
 BENCH ?= .
@@ -45,7 +45,7 @@ fuzz: ## fuzz every target (FUZZTIME=60s each, FUZZ=name for some)
 	@script/fuzz $(FUZZTIME) '$(FUZZ)'
 
 .PHONY: fuzz-smoke
-fuzz-smoke: ## fuzz every target for a moment (FUZZSMOKE=2000x)
+fuzz-smoke: ## fuzz every target for a moment (FUZZSMOKE=10000x)
 	@script/fuzz $(FUZZSMOKE) '$(FUZZ)'
 
 .PHONY: cross

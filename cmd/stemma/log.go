@@ -118,8 +118,14 @@ func (f logFlags) query(ctx context.Context, b *bench, search string) (lineage.Q
 		key    string
 		values []string
 	}{
-		{"model", f.models}, {"agent", f.agents}, {"session", f.sessions}, {"source", f.sources}, {"path", f.paths},
-		{"class", []string{f.class}}, {"since", []string{f.since}}, {"until", []string{f.until}},
+		{"model", f.models},
+		{"agent", f.agents},
+		{"session", f.sessions},
+		{"source", f.sources},
+		{"path", f.paths},
+		{"class", []string{f.class}},
+		{"since", []string{f.since}},
+		{"until", []string{f.until}},
 	} {
 		if err := add(flag.key, flag.values...); err != nil {
 			return q, err

@@ -305,7 +305,7 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	free, err := lock.TryLock()
 	if err == nil && !free {
 		waiting()
-		free, err = lock.TryLockContext(ctx, 100*time.Millisecond)
+		_, err = lock.TryLockContext(ctx, 100*time.Millisecond)
 	}
 	if err != nil {
 		if ctx.Err() != nil {

@@ -439,7 +439,7 @@ func TestScratchThatLeadsElsewhereIsNotWritten(t *testing.T) {
 func TestErrorsShowNoControlCharacters(t *testing.T) {
 	g := victim(t)
 	_, err := g.open().Resolve(t.Context(), "x\x1b[31m\x07\xff")
-	if err == nil || strings.ContainsAny(err.Error(), "\x1b\x07\xff") {
+	if err == nil || strings.ContainsAny(err.Error(), "\x1b\x07") || strings.Contains(err.Error(), "\xff") {
 		t.Errorf("error = %q, want one without control characters", fmt.Sprint(err))
 	}
 }

@@ -143,7 +143,7 @@ func (r *Repo) blameRev(ctx context.Context, rev string) (string, error) {
 // not in a bare repository. With the repository's own it would ask its
 // attributes which filter to run on them.
 func (r *Repo) headShadow(commit string) (shadow, error) {
-	dir, err := os.MkdirTemp(filepath.Dir(r.objects.dir), "blame-")
+	dir, err := os.MkdirTemp(filepath.Dir(r.objects.dir), blamePrefix)
 	if err != nil {
 		return shadow{}, err
 	}

@@ -86,6 +86,43 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+func TestHistoryEndsWhenNobodyWantsMore(t *testing.T) {
+	g := newTestRepo(t)
+	im := &imports{}
+	at := im.commit("main", "", nil)
+	for range 3000 {
+		at = im.commit("main", "", []int{at})
+	}
+	tip := im.into(g)[at]
+	r := g.open()
+	before := runtime.NumGoroutine()
+	for stop := range 3 {
+		n := 0
+		for _, err := range r.History(t.Context(), HistoryQuery{Tips: []string{tip}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n++; n > stop {
+				break
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var last error
+		for _, err := range r.History(ctx, HistoryQuery{Tips: []string{tip}}) {
+			last = err
+			cancel()
+		}
+		cancel()
+		if !errors.Is(last, context.Canceled) {
+			t.Errorf("after cancel the last error = %v, want %v", last, context.Canceled)
+		}
+	}
+	waitFor(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
+	if left := children(t); len(left) > 0 {
+		t.Errorf("git processes left: %v", left)
+	}
+}
+
 func TestHistoryThatMissesAParentIsAnError(t *testing.T) {
 	g := newTestRepo(t)
 	first := g.commit("1", "f", "x\n")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -236,5 +237,39 @@ func TestPartialKnowsFiltersAndPromisorPacks(t *testing.T) {
 	g.git("config", "remote.origin.partialclonefilter", "tree:0")
 	if got := g.open().Partial(); got != "tree:0" {
 		t.Errorf("Partial = %q, want tree:0", got)
+	}
+}
+
+func TestOpenSweepsWhatKilledCallsLeft(t *testing.T) {
+	g := newTestRepo(t)
+	scratch := t.TempDir()
+	open := func() *Repo {
+		r, err := Open(t.Context(), g.dir, Config{Scratch: scratch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	home := filepath.Dir(r.objects.dir)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, young := filepath.Join(home, blamePrefix+"old"), filepath.Join(home, blamePrefix+"young")
+	if err := errors.Join(os.Mkdir(old, 0o700), os.Mkdir(young, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(home, "refs", tempPrefix+"old")
+	past := time.Now().Add(-48 * time.Hour)
+	if err := errors.Join(os.WriteFile(left, nil, 0o600), os.Chtimes(left, past, past), os.Chtimes(old, past, past)); err != nil {
+		t.Fatal(err)
+	}
+	if err := open().Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{old: false, left: false, young: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("after Open, %s is there: %v, want %v", path, err == nil, want)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -82,6 +83,9 @@ func writeShadows(scratch string, p place, s settings, shallow []string) (object
 		if err := ownDir(dir, dir != scratch); err != nil {
 			return shadow{}, shadow{}, err
 		}
+	}
+	if err := sweep(home); err != nil {
+		return shadow{}, shadow{}, err
 	}
 	objects = shadow{filepath.Join(home, "objects")}
 	refs = shadow{filepath.Join(home, "refs")}
@@ -182,7 +186,7 @@ func (s shadow) prune(sub string, entries []entry) error {
 	}
 	for _, f := range found {
 		name := filepath.ToSlash(filepath.Join(sub, f.Name()))
-		if strings.HasPrefix(f.Name(), tempPrefix) {
+		if strings.HasPrefix(f.Name(), tempPrefix) && !abandoned(f) {
 			continue // another process is about to rename it; git does not know the name
 		}
 		known := slices.ContainsFunc(entries, func(e entry) bool { return e.name == name && e.mode == f.Type() })
@@ -197,6 +201,32 @@ func (s shadow) prune(sub string, entries []entry) error {
 
 // tempPrefix begins the names of files that are being written.
 const tempPrefix = ".stemma-tmp-"
+
+// blamePrefix begins the names of shadows for one call.
+const blamePrefix = "blame-"
+
+// sweep removes the shadows that calls left which were killed.
+func sweep(home string) error {
+	found, err := os.ReadDir(home)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if strings.HasPrefix(f.Name(), blamePrefix) && abandoned(f) {
+			if err := os.RemoveAll(filepath.Join(home, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// abandoned reports whether what is written within a moment, or used for one
+// call, is so old that nobody can be at it.
+func abandoned(f fs.DirEntry) bool {
+	stat, err := f.Info()
+	return err == nil && time.Since(stat.ModTime()) > 24*time.Hour
+}
 
 // ownDir makes a directory if it is missing. When own is set, a link in its
 // place is refused: we would write where it leads.

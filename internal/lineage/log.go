@@ -45,6 +45,11 @@ type Matched struct {
 	Candidate int `json:"candidate_lines"`
 }
 
+// few is how many commits are followed to their changes at once. Of more, the
+// newest changes are looked through instead: most pages then hold a match, and
+// a reader of the first ones does not wait for the last.
+const few = 1000
+
 // page is how many changes are looked up together.
 const page = 128
 
@@ -73,28 +78,35 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 		Kind: stemma.KindChange, Group: l.Repository,
 		Since: l.q.Since, Until: l.q.Until, MinAI: l.q.MinAI, Class: l.q.Class,
 	}
-	if l.q.MaxAI == 0 {
-		query.Limit = l.q.Limit
+	if l.q.MaxAI == 0 && len(l.q.Paths) == 0 && !l.q.ByEvidence() {
+		query.Limit = l.q.Limit // nothing is left out below
 	}
 	if err := l.restrict(ctx); err != nil {
 		return err
 	}
-	if l.commits != nil {
+	if l.commits != nil && len(l.commits) <= few {
 		changes, err := l.changesOf(ctx)
 		if err != nil {
 			return err
 		}
 		query.Nodes = changes
 	}
+	size := page
+	if l.q.Limit > 0 {
+		size = min(size, l.q.Limit)
+	}
 	var tallies []store.Tally
 	for t, err := range l.Store.Tallies(ctx, query) {
 		if err != nil {
 			return fmt.Errorf("list changes: %w", err)
 		}
+		if l.q.ByEvidence() && t.Sessions == 0 {
+			continue
+		}
 		if _, high, ok := t.Lines.AIShare(); l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) {
 			continue
 		}
-		if tallies = append(tallies, t); len(tallies) == page {
+		if tallies = append(tallies, t); len(tallies) == size {
 			if err := l.give(ctx, tallies, yield); err != nil {
 				return err
 			}
@@ -132,18 +144,6 @@ func (l *logging) restrict(ctx context.Context) error {
 		commits, err := l.commitsOf(ctx, n.kind, n.edge, n.patterns)
 		if err != nil {
 			return err
-		}
-		l.keep(commits)
-	}
-	if len(l.q.Sources) > 0 {
-		commits := make(map[string]bool)
-		for e, err := range l.Store.Edges(ctx, store.EdgeQuery{Kinds: []stemma.EdgeKind{stemma.EdgeRan}}) {
-			if err != nil {
-				return fmt.Errorf("find commits by source: %w", err)
-			}
-			if matches(l.q.Sources, e.Source) {
-				commits[e.Scope.Key] = true
-			}
 		}
 		l.keep(commits)
 	}
@@ -220,6 +220,9 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 	if err != nil {
 		return err
 	}
+	tallies = slices.DeleteFunc(tallies, func(t store.Tally) bool {
+		return l.commits != nil && !slices.ContainsFunc(members[t.Node.Key], func(id string) bool { return l.commits[id] })
+	})
 	var withSessions []string
 	for _, t := range tallies {
 		if t.Sessions > 0 {

@@ -1,6 +1,6 @@
 module github.com/stemma-dev/stemma/tools
 
-go 1.26.8
+go 1.26.0
 
 tool (
 	github.com/golangci/misspell/cmd/misspell

@@ -41,8 +41,14 @@ wrote it: its class (ai, ai-edited, human, generated, unknown), the model and
 the session. Without a revision the file is taken as it lies in the work tree;
 lines that are not committed are unknown.
 
---porcelain prints what git blame --line-porcelain prints, with the headers
-stemma-class, stemma-model, stemma-session and stemma-source added.`,
+--porcelain prints for each line the commit, the lines' numbers, the headers
+author, author-mail, author-time, author-tz, filename, stemma-class,
+stemma-reason, stemma-model, stemma-session, stemma-source and
+stemma-candidate, and then the line after a tab, as git blame --line-porcelain
+does.
+
+A name with a question mark is a candidate: that session took part in the
+commit, but nothing says which lines are its.`,
 		Example: `  stemma blame main.go
   stemma blame -L 10,40 -w internal/server.go v2.0
   stemma blame --json main.go | jq '.lines_by_class'`,
@@ -84,36 +90,41 @@ const maxFile = 256 << 20
 // work tree or the revision.
 func (b *bench) blameWhat(ctx context.Context, base, file, rev string, q *git.BlameQuery) error {
 	root := b.repo.WorkTree()
-	if root == "" {
-		q.Path = filepath.ToSlash(filepath.Clean(file))
-		if rev == "" {
-			rev = "HEAD"
-		}
-	} else {
-		abs := file
-		if !filepath.IsAbs(abs) {
-			if base != "" {
-				abs = filepath.Join(base, abs)
-			}
-			var err error
-			if abs, err = filepath.Abs(abs); err != nil {
-				return fmt.Errorf("%s: %v: %w", file, err, stemma.ErrInvalid)
-			}
-		}
-		rel, err := within(root, abs)
-		if err != nil {
+	var err error
+	if q.Path, err = b.inRepository(base, file); err != nil {
+		return err
+	}
+	if rev == "" && root != "" {
+		if q.Contents, err = readWorkTree(filepath.Join(root, filepath.FromSlash(q.Path))); err != nil {
 			return err
-		}
-		q.Path = filepath.ToSlash(rel)
-		if rev == "" {
-			if q.Contents, err = readWorkTree(abs); err != nil {
-				return err
-			}
 		}
 	}
 	id, err := b.repo.Resolve(ctx, orHead(rev))
 	q.Rev = id
 	return err
+}
+
+// inRepository gives the path from the top of the repository of a path that is
+// seen from a folder; ":/" begins one that is seen from the top already.
+func (b *bench) inRepository(base, path string) (string, error) {
+	rest, top := strings.CutPrefix(path, ":/")
+	root := b.repo.WorkTree()
+	if top || root == "" {
+		return filepath.ToSlash(filepath.Clean(rest)), nil
+	}
+	abs := path
+	if !filepath.IsAbs(abs) {
+		abs = filepath.Join(base, abs)
+	}
+	abs, err := filepath.Abs(abs)
+	if err != nil {
+		return "", fmt.Errorf("%s: %v: %w", path, err, stemma.ErrInvalid)
+	}
+	rel, err := within(root, abs)
+	if err != nil {
+		return "", err
+	}
+	return filepath.ToSlash(rel), nil
 }
 
 func orHead(rev string) string {
@@ -209,7 +220,7 @@ func printBlame(w io.Writer, p painter, lines []lineage.BlamedLine) {
 			commit, date = short(l.Commit), time.Unix(l.Time, 0).UTC().Format(time.DateOnly)
 		}
 		fmt.Fprintf(w, "%s %s %s %s %*d) %s\n", p.in("33", commit), p.class(l.Class, fit(string(l.Class), 9)),
-			fit(who[i], widest), p.faint(date), digits, l.Line, code(l.Text))
+			fit(who[i], widest), p.faint(date), digits, l.Line, code(strings.TrimSuffix(l.Text, "\r")))
 	}
 }
 
@@ -222,6 +233,12 @@ func blamedWho(l lineage.BlamedLine) string {
 		return l.Part.Agent
 	case l.Commit == "":
 		return "not committed"
+	case len(l.Candidates) > 0:
+		c := l.Candidates[0]
+		if c.Model != nil {
+			return c.Model.ID + "?"
+		}
+		return c.Agent + "?"
 	default:
 		return l.Author
 	}
@@ -238,6 +255,9 @@ func printPorcelain(w io.Writer, lines []lineage.BlamedLine) {
 		fmt.Fprintf(w, "filename %s\nstemma-class %s\n", l.OrigPath, l.Class)
 		if l.Reason != "" {
 			fmt.Fprintf(w, "stemma-reason %s\n", l.Reason)
+		}
+		for _, c := range l.Candidates {
+			fmt.Fprintf(w, "stemma-candidate %s\n", plain(c.Session))
 		}
 		if part := l.Part; part != nil {
 			if part.Model != nil {

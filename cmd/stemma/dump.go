@@ -13,7 +13,8 @@ func newDump(o *options) *cobra.Command {
 		Long: `Prints every node, edge, attribution row and tally of the index, one JSON array a
 line, by natural key and in a fixed order. The same evidence gives the same
 bytes, however and in whatever order it was indexed: compare two dumps to
-compare two indexes.`,
+compare two indexes. People are pseudonyms made with the key of the folder the
+index lives in (person.key): indexes that share it can be compared.`,
 		Example: `  stemma dump | sha256sum`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -55,6 +55,10 @@ func report(w io.Writer, err error) int {
 		}
 	}
 	text := err.Error()
+	for _, k := range kinds {
+		// The kind is for programs: the exit code says it.
+		text = strings.TrimSuffix(text, ": "+k.kind.Error())
+	}
 	var h hinted
 	if errors.As(err, &h) {
 		hint = h.hint

@@ -25,6 +25,7 @@ type indexed struct {
 	Removed    int            `json:"commits_removed"`
 	Unreached  map[string]int `json:"evidence_on_unreached_commits"`
 	BrokenRefs []string       `json:"broken_refs"`
+	Unread     []string       `json:"evidence_refs_not_read"`
 	Shallow    int            `json:"shallow_boundary"`
 	Partial    string         `json:"partial_clone_filter,omitempty"`
 	AgentEra   string         `json:"agent_era"`
@@ -46,8 +47,8 @@ that each commit added. Only what is new since the last run is read; a run that
 was stopped anywhere is completed by the next one. Ends with a summary: what is
 known, from which source, and what could not be explained and why.
 
-The index lives in stemma/ below the repository's git directory, or where
-STEMMA_DIR says, or in the user's state folder when the repository is read-only.
+The index lives in stemma/ below the repository's git directory, or in a folder
+of this repository below STEMMA_DIR, or in the user's state folder when the repository is read-only.
 Nothing else is written, and nothing the repository contains is run.
 
 Commits of branches, remote-tracking branches and tags are indexed. The options
@@ -120,8 +121,8 @@ func (b *bench) choose(ctx context.Context, cmd *cobra.Command, set settings, er
 	if !changed {
 		return false, nil
 	}
-	b.settings = s
-	return true, s.write(b.dir)
+	b.settings, b.chosen = s, true
+	return true, nil
 }
 
 // index brings the index up to date and prints the summary.
@@ -148,6 +149,7 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 		Schema: "stemma.index/v1", Repository: r.Repository, Branch: r.Branch, Index: b.dir,
 		Moved: r.Moved, Added: r.Added, Redone: r.Redone, Removed: r.Removed,
 		Unreached: r.Unreached, BrokenRefs: append([]string{}, r.BrokenRefs...),
+		Unread:  append([]string{}, r.Unread...),
 		Shallow: len(b.repo.Shallow()), Partial: b.repo.Partial(),
 		AgentEra: lineage.Time(b.settings.AgentEra), Generated: append([]string{}, b.settings.Generated...),
 	}
@@ -175,8 +177,8 @@ func printIndexed(w io.Writer, p painter, x indexed) {
 	if x.Removed > 0 {
 		did += fmt.Sprintf(", %s gone", count(x.Removed))
 	}
-	fmt.Fprintf(w, "%s commits (%s), %s of them merges, on %s, in %.1f s\n",
-		p.bold(count(e.Commits)), did, count(e.Merges), plain(x.Branch), x.Seconds)
+	fmt.Fprintf(w, "%s commits on branches and tags (%s), %s of them merges, in %.1f s; changes enter %s\n",
+		p.bold(count(e.Commits)), did, count(e.Merges), x.Seconds, plain(x.Branch))
 	if x.Shallow > 0 {
 		fmt.Fprintf(w, "shallow clone: the parents of %s commits are missing here, so what those added is not known\n", count(x.Shallow))
 	}
@@ -189,6 +191,9 @@ func printIndexed(w io.Writer, p painter, x indexed) {
 		if n > 0 {
 			fmt.Fprintf(w, "  %-34s %s\n", count(n)+" "+plain(source)+" records", "on commits that no branch or tag reaches: not counted")
 		}
+	}
+	for _, ref := range x.Unread {
+		fmt.Fprintf(w, "  seen, but not read: %s\n", plain(ref))
 	}
 	for _, ref := range x.BrokenRefs {
 		fmt.Fprintf(w, "  broken ref %s\n", plain(ref))

@@ -29,7 +29,8 @@ func newLog(o *options) *cobra.Command {
 		Long: `Lists the changes that entered the default branch, newest first: its first-parent
 commits with the commits they brought. A filter may be given as a flag or as a
 term of a search string; different filters must all hold, several of one kind
-are alternatives. Names may have * and ?.
+are alternatives. Names of models, agents, sessions and sources may have * and ?;
+a path is a file or a folder, seen from the current folder (:/path from the top).
 
 A change is listed for a model when a session with that model wrote lines of it,
 or took part in it without anything saying which lines are its: the column AI
@@ -49,7 +50,7 @@ every unknown line as AI's), models, title.`,
 				return err
 			}
 			defer b.close()
-			q, err := f.query(ctx, b, strings.Join(args, " "))
+			q, err := f.query(ctx, b, o.path, strings.Join(args, " "))
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ every unknown line as AI's), models, title.`,
 	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: git-ai, trailers")
 	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file or folder `path`")
 	fs.StringVar(&f.class, "class", "", "changes with lines of this `class`: ai, ai-edited, human, generated, unknown")
-	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI, such as 50%")
+	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI: 50%, or 0.5")
 	fs.StringVar(&f.maxAI, "max-ai", "", "changes with certainly less than this `share` of AI")
 	fs.StringVar(&f.since, "since", "", "changes after this `date`, in git's words or as 30d, 2w, 6m, 1y")
 	fs.StringVar(&f.until, "until", "", "changes before this `date`")
@@ -100,7 +101,7 @@ func (o *options) complete(kind stemma.NodeKind) cobra.CompletionFunc {
 }
 
 // query joins the flags and the search string.
-func (f logFlags) query(ctx context.Context, b *bench, search string) (lineage.Query, error) {
+func (f logFlags) query(ctx context.Context, b *bench, base, search string) (lineage.Query, error) {
 	dates := func(words string, end bool) (int64, error) { return b.repo.ParseDate(ctx, words, end) }
 	var q lineage.Query
 	add := func(key string, values ...string) error {
@@ -142,8 +143,19 @@ func (f logFlags) query(ctx context.Context, b *bench, search string) (lineage.Q
 			return q, err
 		}
 	}
+	if f.limit < 0 {
+		return q, fmt.Errorf("--max-count %d: want a number: %w", f.limit, stemma.ErrInvalid)
+	}
 	q.Limit = f.limit
-	return q, q.Parse(search, dates)
+	if err := q.Parse(search, dates); err != nil {
+		return q, err
+	}
+	for i, p := range q.Paths {
+		if q.Paths[i], err = b.inRepository(base, p); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
 }
 
 func (o *options) log(ctx context.Context, b *bench, q lineage.Query) error {
@@ -153,7 +165,7 @@ func (o *options) log(ctx context.Context, b *bench, q lineage.Query) error {
 	}
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
-	list := changePrinter(textChanges{out, p})
+	list := changePrinter(textChanges{out, p, o.width()})
 	if o.json {
 		list = &jsonChanges{w: out}
 	}
@@ -174,7 +186,7 @@ func (o *options) log(ctx context.Context, b *bench, q lineage.Query) error {
 		return err
 	}
 	if n == 0 && !o.json {
-		fmt.Fprintf(o.err, "stemma: no change on %s matches; stemma stats says which models, agents and sources there are\n", plain(b.clone.Branch))
+		fmt.Fprintf(o.err, "stemma: no change on %s matches; stemma stats says which models, agents and sources are there (stemma index counts all branches)\n", plain(b.clone.Branch))
 	}
 	return nil
 }
@@ -186,8 +198,9 @@ type changePrinter interface {
 }
 
 type textChanges struct {
-	w io.Writer
-	p painter
+	w     io.Writer
+	p     painter
+	width int // of the terminal; 0 is no terminal
 }
 
 func (t textChanges) change(c lineage.Change) error {
@@ -202,6 +215,7 @@ func (t textChanges) change(c lineage.Change) error {
 	if len(names) == 0 {
 		names = c.Agents
 	}
+	title := plain(c.Title)
 	who := plain(strings.Join(names, " "))
 	if who == "" {
 		who = "-"
@@ -214,8 +228,12 @@ func (t textChanges) change(c lineage.Change) error {
 	if c.Lines.AI+c.Lines.AIEdited > 0 {
 		share = t.p.in("35", share)
 	}
+	const before = 10 + 2 + 10 + 2 + 8 + 2 + 7 + 2 + 24 + 2 // columns of what comes before the title
+	if room := t.width - before - len(note); t.width > 0 && len([]rune(title)) > room {
+		title = fit(title, max(room, 12))
+	}
 	_, err := fmt.Fprintf(t.w, "%s  %s  %8s  %s  %s  %s%s\n", t.p.in("33", short(c.Commit)), c.Time[:10],
-		"+"+count(c.Lines.Added), share, fit(who, 24), plain(c.Title), note)
+		"+"+count(c.Lines.Added), share, fit(who, 24), title, note)
 	return err
 }
 

@@ -98,7 +98,7 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 	fmt.Fprintf(w, "%s %s\n", p.in("33", "commit "+c.Commit), c.Time)
 	fmt.Fprintf(w, "%s  %s\n", plain(c.Author), p.bold(plain(c.Title)))
 	if !c.Indexed {
-		fmt.Fprintln(w, "(not in the index: no branch or tag reaches it; attributed for this call)")
+		fmt.Fprintln(w, "(not in the index: no indexed branch or tag reaches it; attributed for this call)")
 	}
 	if c.Unreadable != "" {
 		fmt.Fprintf(w, "the added lines could not be read: %s\n", plain(c.Unreadable))
@@ -111,6 +111,18 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 	for _, class := range stemma.Classes {
 		if n := c.Lines.Of(class); n > 0 {
 			fmt.Fprintf(w, "  %s %8s\n", p.class(class, fit(string(class), 10)), count(n))
+		}
+	}
+	if b := c.Brought; b != nil && len(b.Commits) > 1 {
+		fmt.Fprintf(w, "\nbrought %s other commits: %s lines added in all, AI share %s\n", count(len(b.Commits)-1), count(b.Lines.Added), percent(b.AI))
+		for i, id := range b.Commits {
+			if i == 20 {
+				fmt.Fprintf(w, "  and %d more (--json lists all)\n", len(b.Commits)-i)
+				break
+			}
+			if id != c.Commit {
+				fmt.Fprintf(w, "  %s\n", short(id))
+			}
 		}
 	}
 	if len(c.Parts) > 0 {

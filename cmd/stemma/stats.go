@@ -53,6 +53,11 @@ no figures by person.`,
 					return fmt.Errorf("--until: %w", err)
 				}
 			}
+			if q.Path != "" {
+				if q.Path, err = b.inRepository(o.path, q.Path); err != nil {
+					return err
+				}
+			}
 			m, err := lineage.Measure(ctx, b.graph(), q)
 			if err != nil {
 				return err

@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"golang.org/x/term"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/lineage"
@@ -58,23 +61,20 @@ func count(n int) string {
 	return s
 }
 
-// percent shows a share with its bounds: "40%", "40-72%", or "-" for none. A
-// part is never rounded to none or all.
+// percent shows a share with its bounds, rounded away from each other: "40%",
+// "40-72%", or "-" for none.
 func percent(s *lineage.Share) string {
 	if s == nil {
 		return "-"
 	}
-	if round(s.Low) == round(s.High) {
+	if s.Low == s.High {
 		return round(s.Low) + "%"
 	}
-	low, high := int(s.Low*100+0.5), int(s.High*100+0.5)
-	if s.Low > 0 {
-		low = max(low, 1)
+	low := strconv.Itoa(int(math.Floor(s.Low * 100)))
+	if low == "0" && s.Low > 0 {
+		low = "<1"
 	}
-	if s.High < 1 {
-		high = min(high, 99)
-	}
-	return fmt.Sprintf("%d-%d%%", low, high)
+	return fmt.Sprintf("%s-%.0f%%", low, math.Ceil(s.High*100))
 }
 
 // round rounds a share to whole per cent, but never a part to none or all.
@@ -135,6 +135,19 @@ func fit(s string, width int) string {
 		return string(r[:width-1]) + "…"
 	}
 	return s + strings.Repeat(" ", width-len(r))
+}
+
+// width is how many columns the terminal has, 0 where the output is none.
+func (o *options) width() int {
+	f, ok := o.out.(*os.File)
+	if !ok {
+		return 0
+	}
+	w, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return w
 }
 
 // short is the start of an object id that people read.

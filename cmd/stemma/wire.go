@@ -45,6 +45,7 @@ type bench struct {
 	observer string
 	person   func(string) string
 	settings settings
+	chosen   bool // the settings are new, and not yet remembered
 	clone    clone
 }
 
@@ -69,12 +70,12 @@ func open(ctx context.Context, path string) (*bench, error) {
 }
 
 func (b *bench) openIndex(ctx context.Context) error {
-	dir, err := indexDir(b.repo)
+	dir, keyDir, err := indexDir(b.repo)
 	if err != nil {
 		return err
 	}
 	b.dir = dir
-	key, err := personKey(dir)
+	key, err := personKey(keyDir)
 	if err != nil {
 		return fmt.Errorf("key of pseudonyms: %w", err)
 	}
@@ -106,33 +107,35 @@ func (b *bench) graph() lineage.Graph {
 	return lineage.Graph{Repo: b.repo, Store: b.store, Repository: b.clone.Repository}
 }
 
-// indexDir is where the index lives: where STEMMA_DIR says, in the repository's
-// common git directory, or in the user's state directory when that can not be
-// written to.
-func indexDir(repo *git.Repo) (string, error) {
+// indexDir is where the index lives, and the key of pseudonyms: in a folder of
+// this repository below STEMMA_DIR, where all repositories share the key; in the
+// repository's common git directory; or in the user's state directory when that
+// can not be written to.
+func indexDir(repo *git.Repo) (dir, keyDir string, err error) {
+	sum := sha256.Sum256([]byte(repo.CommonDir()))
+	own := hex.EncodeToString(sum[:12])
 	if dir := os.Getenv("STEMMA_DIR"); dir != "" {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
-			return "", fmt.Errorf("STEMMA_DIR: %v: %w", err, stemma.ErrInvalid)
+			return "", "", fmt.Errorf("STEMMA_DIR: %v: %w", err, stemma.ErrInvalid)
 		}
-		return abs, makeDir(abs)
+		own = filepath.Join(abs, own)
+		return own, abs, makeDir(own)
 	}
-	dir := filepath.Join(repo.CommonDir(), "stemma")
-	err := makeDir(dir)
-	if err == nil {
-		return dir, nil
+	dir = filepath.Join(repo.CommonDir(), "stemma")
+	if err = makeDir(dir); err == nil {
+		return dir, dir, nil
 	}
 	state := os.Getenv("XDG_STATE_HOME")
 	if state == "" {
 		home, herr := os.UserHomeDir()
 		if herr != nil {
-			return "", hinted{err, "set STEMMA_DIR to a folder that you may write to"}
+			return "", "", hinted{err, "set STEMMA_DIR to a folder that you may write to"}
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	sum := sha256.Sum256([]byte(repo.CommonDir()))
-	dir = filepath.Join(state, "stemma", hex.EncodeToString(sum[:12]))
-	return dir, makeDir(dir)
+	dir = filepath.Join(state, "stemma", own)
+	return dir, dir, makeDir(dir)
 }
 
 // makeDir makes a private folder and proves that it can be written to.
@@ -323,6 +326,12 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	r, err := reconcile.Run(ctx, cfg)
 	if err != nil || r.Empty {
 		return r, err
+	}
+	if b.chosen {
+		// Only now: a choice that can not be carried out is not remembered.
+		if err := b.settings.write(b.dir); err != nil {
+			return r, err
+		}
 	}
 	b.clone = clone{
 		Repository: r.Repository, Branch: r.Branch, Fingerprint: fingerprint,

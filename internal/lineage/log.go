@@ -78,9 +78,6 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 		Kind: stemma.KindChange, Group: l.Repository,
 		Since: l.q.Since, Until: l.q.Until, MinAI: l.q.MinAI, Class: l.q.Class,
 	}
-	if l.q.MaxAI == 0 && len(l.q.Paths) == 0 && !l.q.ByEvidence() {
-		query.Limit = l.q.Limit // nothing is left out below
-	}
 	if err := l.restrict(ctx); err != nil {
 		return err
 	}
@@ -106,12 +103,14 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 		if _, high, ok := t.Lines.AIShare(); l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) {
 			continue
 		}
-		if tallies = append(tallies, t); len(tallies) == size {
+		// Changes of one second stay together, to be put into order.
+		if n := len(tallies); n >= size && tallies[n-1].Time != t.Time {
 			if err := l.give(ctx, tallies, yield); err != nil {
 				return err
 			}
 			tallies = tallies[:0]
 		}
+		tallies = append(tallies, t)
 	}
 	return l.give(ctx, tallies, yield)
 }
@@ -138,7 +137,7 @@ func (l *logging) restrict(ctx context.Context) error {
 		{l.q.Sessions, stemma.KindSession, stemma.EdgeWrittenBy},
 	}
 	for _, n := range named {
-		if len(n.patterns) == 0 {
+		if len(n.patterns) == 0 || n.kind == stemma.KindModel && l.unknownModel() {
 			continue
 		}
 		commits, err := l.commitsOf(ctx, n.kind, n.edge, n.patterns)
@@ -223,6 +222,9 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 	tallies = slices.DeleteFunc(tallies, func(t store.Tally) bool {
 		return l.commits != nil && !slices.ContainsFunc(members[t.Node.Key], func(id string) bool { return l.commits[id] })
 	})
+	if err := l.order(ctx, tallies); err != nil {
+		return err
+	}
 	var withSessions []string
 	for _, t := range tallies {
 		if t.Sessions > 0 {
@@ -246,6 +248,61 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 		}
 		if l.given++; l.given == l.q.Limit {
 			return errStop
+		}
+	}
+	return nil
+}
+
+// order puts changes of one second into the order of the history, newest first:
+// a commit before its first parent.
+func (l *logging) order(ctx context.Context, tallies []store.Tally) error {
+	for i := 0; i < len(tallies); {
+		j := i + 1
+		for j < len(tallies) && tallies[j].Time == tallies[i].Time {
+			j++
+		}
+		if j-i > 1 {
+			if err := l.orderTied(ctx, tallies[i:j]); err != nil {
+				return err
+			}
+		}
+		i = j
+	}
+	return nil
+}
+
+func (l *logging) orderTied(ctx context.Context, tied []store.Tally) error {
+	prefix := stemma.ChangeID(l.Repository, "").Key
+	by := make(map[string]store.Tally, len(tied))
+	for _, t := range tied {
+		by[strings.TrimPrefix(t.Node.Key, prefix)] = t
+	}
+	parent := make(map[string]string, len(tied))
+	isParent := make(map[string]bool, len(tied))
+	for id := range by {
+		c, err := l.Repo.Commit(ctx, id)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(c.Parents) > 0 {
+			parent[id] = c.Parents[0]
+			isParent[c.Parents[0]] = true
+		}
+	}
+	at := 0
+	for _, t := range slices.Clone(tied) {
+		id := strings.TrimPrefix(t.Node.Key, prefix)
+		if isParent[id] {
+			continue
+		}
+		for t, ok := by[id]; ok; t, ok = by[id] {
+			tied[at] = t
+			at++
+			delete(by, id)
+			id = parent[id]
 		}
 	}
 	return nil
@@ -319,11 +376,15 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 
 // owner reports whether one owner is everything that the query asks for.
 func (l *logging) owner(o stemma.Owner) bool {
-	return (len(l.q.Models) == 0 || o.Model.Known() && matches(l.q.Models, o.Model.Key())) &&
+	return (len(l.q.Models) == 0 || o.Model.Known() && matches(l.q.Models, o.Model.Key()) || !o.Model.Known() && l.unknownModel()) &&
 		(len(l.q.Agents) == 0 || matches(l.q.Agents, o.Agent)) &&
 		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session)) &&
 		(len(l.q.Sources) == 0 || matches(l.q.Sources, o.Source))
 }
+
+// unknownModel reports whether the query asks for sessions of which no source
+// names the model. No node stands for that.
+func (l *logging) unknownModel() bool { return slices.Contains(l.q.Models, UnknownModel) }
 
 func distinct(s []string) []string {
 	slices.Sort(s)

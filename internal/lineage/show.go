@@ -18,6 +18,7 @@ import (
 type Commit struct {
 	Commit    string       `json:"commit"`
 	Change    string       `json:"change,omitempty"` // key of the change that brought it
+	Brought   *Brought     `json:"brought"`          // where it is the commit by which a change entered
 	Time      string       `json:"time"`             // of the committer, RFC 3339, UTC
 	Author    string       `json:"author"`
 	Title     string       `json:"title"`
@@ -35,6 +36,35 @@ type Commit struct {
 	Algorithm  int    `json:"algorithm"`
 	Input      string `json:"input"`
 	Unreadable string `json:"unreadable,omitempty"`
+}
+
+// Brought is the change that entered the default branch with a commit.
+type Brought struct {
+	Commits []string `json:"commits"` // the commit itself included
+	Lines   Lines    `json:"lines"`
+	AI      *Share   `json:"ai_share"`
+}
+
+// brought describes the change, or gives nil where another commit brought it in.
+func (g Graph) brought(ctx context.Context, change, commit string) (*Brought, error) {
+	if change == "" || change != stemma.ChangeID(g.Repository, commit).Key {
+		return nil, nil
+	}
+	id := []stemma.NodeID{{Kind: stemma.KindChange, Key: change}}
+	b := &Brought{Commits: []string{}}
+	for t, err := range g.Store.Tallies(ctx, store.TallyQuery{Kind: stemma.KindChange, Nodes: id}) {
+		if err != nil {
+			return nil, err
+		}
+		b.Lines, b.AI = lines(t.Lines), share(t.Lines)
+	}
+	for e, err := range g.Store.Edges(ctx, store.EdgeQuery{To: id, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}) {
+		if err != nil {
+			return nil, err
+		}
+		b.Commits = append(b.Commits, e.From.Key)
+	}
+	return b, nil
 }
 
 // File is what a commit added to one file.
@@ -105,6 +135,9 @@ func Show(ctx context.Context, g Graph, row stemma.Attribution, prompts []Prompt
 			return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 		}
 		out.Change = e.To.Key
+	}
+	if out.Brought, err = g.brought(ctx, out.Change, row.Commit); err != nil {
+		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
 	if out.Indexed, err = g.Store.Node(ctx, stemma.CommitID(row.Commit)); err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
@@ -185,10 +218,13 @@ type BlamedLine struct {
 	Class    stemma.Class `json:"class"`
 	Part     *Part        `json:"part"`   // null where nobody is known
 	Reason   string       `json:"reason"` // why the class is unknown; "" where it is not
-	Author   string       `json:"author"`
-	Mail     string       `json:"author_mail"`
-	Time     int64        `json:"author_time"` // UTC seconds
-	Text     string       `json:"text"`
+	// Candidates are the sessions that took part in the commit, where nothing
+	// says whether the line is theirs.
+	Candidates []Part `json:"candidates,omitempty"`
+	Author     string `json:"author"`
+	Mail       string `json:"author_mail"`
+	Time       int64  `json:"author_time"` // UTC seconds
+	Text       string `json:"text"`
 }
 
 // Blame tells for each line of a file who wrote it: git says in which commit,
@@ -254,6 +290,11 @@ func blamedLine(l git.BlameLine, rows map[string]stemma.Attribution) BlamedLine 
 	}
 	if class == stemma.ClassUnknown {
 		out.Reason = unknownReason(&row, l.OrigPath, l.OrigLine)
+		for _, o := range row.Owners {
+			if o.Candidate > 0 && o.Session != "" {
+				out.Candidates = append(out.Candidates, part(o))
+			}
+		}
 	}
 	return out
 }

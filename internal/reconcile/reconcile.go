@@ -69,7 +69,9 @@ type Report struct {
 	Unreached map[string]int
 	// BrokenRefs are refs that git could not read.
 	BrokenRefs []string
-	Empty      bool // the repository has no commits
+	// Unread are refs that carry evidence which no source reads.
+	Unread []string
+	Empty  bool // the repository has no commits
 }
 
 // Changed reports whether the run changed the graph.

@@ -40,6 +40,9 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 	tips := make(map[string]bool)
 	for _, ref := range refs {
 		evidence := r.carriesEvidence(ref.Name)
+		if !evidence && (strings.HasPrefix(ref.Name, "refs/notes/") && ref.Name != "refs/notes/commits" || foreignBranch(ref.Name)) {
+			r.report.Unread = append(r.report.Unread, ref.Name)
+		}
 		if ref.ID == "" || !evidence && !r.selected(ref.Name) {
 			continue
 		}
@@ -64,19 +67,19 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 // hold is evidence and no code (Entire: docs/architecture of entireio/cli).
 var foreignBranches = []string{"entire/checkpoints/", "entire-sessions/"}
 
+// foreignBranch reports whether a tool keeps its records in this branch.
+func foreignBranch(name string) bool {
+	rest, branch := strings.CutPrefix(name, "refs/heads/")
+	if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
+		_, rest, branch = strings.Cut(remote, "/")
+	}
+	return branch && slices.ContainsFunc(foreignBranches, func(b string) bool { return strings.HasPrefix(rest, b) })
+}
+
 // selected reports whether the commits that a ref reaches are indexed.
 func (r *run) selected(name string) bool {
-	if r.carriesEvidence(name) {
+	if r.carriesEvidence(name) || foreignBranch(name) {
 		return false
-	}
-	for _, b := range foreignBranches {
-		rest, local := strings.CutPrefix(name, "refs/heads/")
-		if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
-			_, rest, local = strings.Cut(remote, "/")
-		}
-		if local && strings.HasPrefix(rest, b) {
-			return false
-		}
 	}
 	if name == head || strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/remotes/") ||
 		strings.HasPrefix(name, "refs/tags/") {

@@ -71,14 +71,7 @@ below are remembered by the index until they are given again.`,
 			if err != nil {
 				return err
 			}
-			if rebuild {
-				if err := b.store.DropGraph(ctx); err != nil {
-					return fmt.Errorf("drop the graph: %w", err)
-				}
-				if err := b.readClone(ctx); err != nil {
-					return err
-				}
-			}
+			b.rebuild = rebuild
 			return o.index(ctx, b, changed || rebuild, quiet)
 		},
 	}
@@ -140,9 +133,8 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 	}
 	if r.Empty {
 		fmt.Fprintln(o.err, "stemma: the repository has no commits yet; nothing to index")
-		return nil
 	}
-	if quiet {
+	if quiet || r.Empty && !o.json {
 		return nil
 	}
 	out := indexed{

@@ -139,8 +139,12 @@ func (f logFlags) query(ctx context.Context, b *bench, base, search string) (lin
 		}
 	}
 	if f.maxAI != "" {
-		if q.MaxAI, err = lineage.ParseShare(f.maxAI); err != nil {
-			return q, err
+		n, err := lineage.ParseShare(f.maxAI)
+		if err == nil {
+			err = q.SetMaxAI(n)
+		}
+		if err != nil {
+			return q, fmt.Errorf("--max-ai: %w", err)
 		}
 	}
 	if f.limit < 0 {

@@ -45,6 +45,7 @@ type bench struct {
 	observer string
 	person   func(string) string
 	settings settings
+	rebuild  bool // drop the graph before the next update
 	chosen   bool // the settings are new, and not yet remembered
 	clone    clone
 }
@@ -123,7 +124,10 @@ func indexDir(repo *git.Repo) (dir, keyDir string, err error) {
 		return own, abs, makeDir(own)
 	}
 	dir = filepath.Join(repo.CommonDir(), "stemma")
-	if err = makeDir(dir); err == nil {
+	// A link in a foreign repository could lead our writes anywhere.
+	if st, lerr := os.Lstat(dir); lerr == nil && !st.IsDir() {
+		err = fmt.Errorf("%s is no folder: %w", dir, stemma.ErrDenied)
+	} else if err = makeDir(dir); err == nil {
 		return dir, dir, nil
 	}
 	state := os.Getenv("XDG_STATE_HOME")
@@ -317,6 +321,13 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 		return reconcile.Report{}, fmt.Errorf("lock index %s: %v: %w", b.dir, err, stemma.ErrUnavailable)
 	}
 	defer lock.Unlock()
+	if b.rebuild {
+		// Under the lock: another run would go on filling what is dropped here.
+		if err := b.store.DropGraph(ctx); err != nil {
+			return reconcile.Report{}, fmt.Errorf("drop the graph: %w", err)
+		}
+		b.clone, b.rebuild = clone{}, false
+	}
 	fingerprint, err := b.repo.Fingerprint()
 	if err != nil {
 		return reconcile.Report{}, fmt.Errorf("look at refs: %w", err)
@@ -341,22 +352,17 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	if err != nil {
 		return r, err
 	}
-	coverage, err := lineage.Measure(ctx, b.graph(), lineage.MeasureQuery{Everything: true})
-	if err != nil {
-		return r, err
+	set := map[string]string{b.cloneMark(): string(text)}
+	if r.Changed() {
+		set[b.coverageMark()] = "" // it is added up again when somebody asks
 	}
-	summary, err := json.Marshal(coverage)
-	if err != nil {
-		return r, err
-	}
-	return r, b.store.Put(ctx, store.Batch{Marks: map[string]string{
-		b.cloneMark(): string(text), b.coverageMark(): string(summary),
-	}})
+	return r, b.store.Put(ctx, store.Batch{Marks: set})
 }
 
 func (b *bench) coverageMark() string { return "coverage/" + b.clone.Repository }
 
-// coverage is what is known of all indexed commits, as the last update left it.
+// coverage is what is known of all indexed commits. It is remembered until the
+// next update that changes something.
 func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
 	marks, err := b.store.Marks(ctx)
 	if err != nil {
@@ -366,7 +372,15 @@ func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
 	if json.Unmarshal([]byte(marks[b.coverageMark()]), &m) == nil {
 		return m, nil
 	}
-	return lineage.Measure(ctx, b.graph(), lineage.MeasureQuery{Everything: true})
+	m, err = lineage.Measure(ctx, b.graph(), lineage.MeasureQuery{Everything: true})
+	if err != nil {
+		return m, err
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return m, err
+	}
+	return m, b.store.Put(ctx, store.Batch{Marks: map[string]string{b.coverageMark(): string(text)}})
 }
 
 // attribute attributes one commit that may not be in the index.

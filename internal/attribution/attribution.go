@@ -316,8 +316,13 @@ func (w *work) decide(speak []claimRef, generated bool) decision {
 		return decision{class: w.row.Rest, owner: -1}
 	case !same:
 		w.row.Conflicts++
-		for _, c := range speak {
-			w.row.Owners[w.claimOwner(c)].Candidate++
+		claimants := make([]int, len(speak))
+		for i, c := range speak {
+			claimants[i] = w.claimOwner(c)
+		}
+		slices.Sort(claimants)
+		for _, o := range slices.Compact(claimants) { // two sources may name one session
+			w.row.Owners[o].Candidate++
 		}
 		return decision{class: stemma.ClassUnknown, owner: -1, conflict: true}
 	default:
@@ -454,9 +459,15 @@ func (w *work) took() {
 				continue
 			}
 			o := w.sessionOwner(i, t, stemma.ClassUnknown, session.Strength)
-			w.row.Owners[o].Candidate = open
+			w.mayHave(&w.row.Owners[o], open)
 		}
 	}
+}
+
+// mayHave makes an owner a candidate of the open lines, beside those that it
+// claims in contradiction to others.
+func (w *work) mayHave(o *stemma.Owner, open int) {
+	o.Candidate = min(o.Candidate+open, w.row.Lines.Unknown)
 }
 
 // candidate makes the sessions of this agent that have lines here candidates
@@ -465,12 +476,12 @@ func (w *work) candidate(agent string, open int) bool {
 	seen := make(map[string]bool)
 	for i := range w.row.Owners {
 		o := &w.row.Owners[i]
-		if o.Session == "" || o.Agent != agent || o.Lines == 0 {
+		if o.Session == "" || o.Agent != agent || o.Lines+o.Candidate == 0 {
 			continue
 		}
 		// A session with lines of two classes is two owners: once is enough.
 		if !seen[o.Session] {
-			o.Candidate = max(o.Candidate, open)
+			w.mayHave(o, open)
 		}
 		seen[o.Session] = true
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -77,6 +78,9 @@ func (r *Repo) attributeFiles(ctx context.Context, commit string) ([]byte, error
 		return nil, nil
 	}
 	for e, err := range r.Tree(ctx, commit, true) {
+		if errors.Is(err, stemma.ErrNotFound) {
+			break // a partial clone without trees has no attributes here
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -95,7 +99,7 @@ func (r *Repo) attributeFiles(ctx context.Context, commit string) ([]byte, error
 // start makes a git directory with an index of nothing but the attributes
 // files, and a process that answers from it.
 func (a *Attributes) start(ctx context.Context, r *Repo, rules AttributeRules, index []byte) error {
-	dir, err := os.MkdirTemp("", "stemma-attributes-")
+	dir, err := os.MkdirTemp(filepath.Dir(r.objects.dir), attributesPrefix)
 	if err != nil {
 		return fmt.Errorf("%w: make a folder for attributes: %v", stemma.ErrUnavailable, err)
 	}
@@ -107,7 +111,7 @@ func (a *Attributes) start(ctx context.Context, r *Repo, rules AttributeRules, i
 	weakest := filepath.Join(dir, "weakest")
 	files := map[string]string{
 		"HEAD":            "ref: refs/heads/none\n",
-		"config":          string(config) + "[core]\n\tattributesFile = " + weakest + "\n",
+		"config":          string(config) + "[core]\n\tattributesFile = " + quoteConfig(weakest) + "\n",
 		"weakest":         strings.Join(rules.Weakest, "\n") + "\n",
 		"info/attributes": strings.Join(rules.Strongest, "\n") + "\n",
 	}
@@ -136,6 +140,11 @@ func (a *Attributes) start(ctx context.Context, r *Repo, rules AttributeRules, i
 	}
 	a.proc, err = r.converse(ctx, own, "check-attr", "--cached", "-z", "--stdin", a.name)
 	return err
+}
+
+// quoteConfig writes a value as git's configuration wants it.
+func quoteConfig(value string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value) + `"`
 }
 
 // Digest is over everything that decides the answers.

@@ -205,6 +205,9 @@ const tempPrefix = ".stemma-tmp-"
 // blamePrefix begins the names of shadows for one call.
 const blamePrefix = "blame-"
 
+// attributesPrefix begins the names of shadows that answer for attributes.
+const attributesPrefix = "attributes-"
+
 // sweep removes the shadows that calls left which were killed.
 func sweep(home string) error {
 	found, err := os.ReadDir(home)
@@ -212,7 +215,8 @@ func sweep(home string) error {
 		return err
 	}
 	for _, f := range found {
-		if strings.HasPrefix(f.Name(), blamePrefix) && abandoned(f) {
+		own := strings.HasPrefix(f.Name(), blamePrefix) || strings.HasPrefix(f.Name(), attributesPrefix)
+		if own && abandoned(f) {
 			if err := os.RemoveAll(filepath.Join(home, f.Name())); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ type Part struct {
 	Person    string          `json:"person,omitempty"`  // pseudonym
 	Agent     string          `json:"agent,omitempty"`
 	Version   string          `json:"agent_version,omitempty"`
-	Model     *stemma.Model   `json:"model,omitempty"`
+	Model     *stemma.Model   `json:"model"`
 	Class     stemma.Class    `json:"class"`
 	Lines     int             `json:"lines"`
 	Candidate int             `json:"candidate_lines"` // unknown lines it may have written

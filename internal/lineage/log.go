@@ -97,7 +97,7 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 		if err != nil {
 			return fmt.Errorf("list changes: %w", err)
 		}
-		if l.q.ByEvidence() && t.Sessions == 0 {
+		if l.bySession() && t.Sessions == 0 {
 			continue
 		}
 		if _, high, ok := t.Lines.AIShare(); l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) {
@@ -227,7 +227,7 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 	}
 	var withSessions []string
 	for _, t := range tallies {
-		if t.Sessions > 0 {
+		if t.Sessions > 0 || len(l.q.Sources) > 0 {
 			withSessions = append(withSessions, members[t.Node.Key]...)
 		}
 	}
@@ -336,12 +336,17 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 	var matched Matched
 	found := false
 	for _, id := range members {
+		chosen := (l.commits == nil || l.commits[id]) && l.source(rows[id])
+		found = found || chosen && !l.bySession()
+		for _, s := range rows[id].Sources {
+			c.Sources = append(c.Sources, s.Source)
+		}
 		for _, o := range rows[id].Owners {
 			if o.Session == "" {
 				continue
 			}
 			owners = append(owners, o)
-			if (l.commits == nil || l.commits[id]) && l.owner(o) {
+			if chosen && l.owner(o) {
 				found = true
 				matched.Lines += o.Lines
 				matched.Candidate += o.Candidate
@@ -358,7 +363,6 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 	for _, o := range owners {
 		c.Agents = append(c.Agents, o.Agent)
 		c.Sessions = append(c.Sessions, o.Session)
-		c.Sources = append(c.Sources, o.Source)
 	}
 	c.Agents, c.Sessions, c.Sources = distinct(c.Agents), distinct(c.Sessions), distinct(c.Sources)
 	commit, err := l.Repo.Commit(ctx, oid)
@@ -378,8 +382,18 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 func (l *logging) owner(o stemma.Owner) bool {
 	return (len(l.q.Models) == 0 || o.Model.Known() && matches(l.q.Models, o.Model.Key()) || !o.Model.Known() && l.unknownModel()) &&
 		(len(l.q.Agents) == 0 || matches(l.q.Agents, o.Agent)) &&
-		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session)) &&
-		(len(l.q.Sources) == 0 || matches(l.q.Sources, o.Source))
+		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session))
+}
+
+// bySession reports whether the query asks for sessions.
+func (l *logging) bySession() bool {
+	return len(l.q.Models)+len(l.q.Agents)+len(l.q.Sessions) > 0
+}
+
+// source reports whether a source that the query asks for says something of the
+// commit.
+func (l *logging) source(row stemma.Attribution) bool {
+	return len(l.q.Sources) == 0 || slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return matches(l.q.Sources, s.Source) })
 }
 
 // unknownModel reports whether the query asks for sessions of which no source

@@ -103,7 +103,7 @@ func Measure(ctx context.Context, g Graph, q MeasureQuery) (Measurement, error) 
 	default:
 		return m.out, fmt.Errorf("group by %q: want directory, model, agent, source or month: %w", q.By, stemma.ErrInvalid)
 	}
-	m.out.Evidence.Unknown = make(map[string]int)
+	m.out.Evidence = Explanation{Unknown: make(map[string]int), Sources: []SourceTotal{}, Unreadable: []Unreadable{}, Problems: []Unreadable{}}
 	chosen, err := g.chosen(ctx, q)
 	if err != nil {
 		return m.out, err
@@ -171,14 +171,12 @@ func (m *measuring) row(row *stemma.Attribution) {
 	if row.Unreadable != "" {
 		e.Unreadable = append(e.Unreadable, Unreadable{row.Commit, row.Unreadable})
 	}
-	e.Conflicts += row.Conflicts
 	lines := row.Lines
 	if m.q.Path != "" {
-		lines = stemma.Lines{}
-		for _, f := range files {
-			lines = lines.Plus(file(*row, f).Lines.Lines)
-		}
+		*row = narrow(row, files)
+		lines = row.Lines
 	}
+	e.Conflicts += row.Conflicts
 	m.total = m.total.Plus(lines)
 	m.out.Total.Commits++
 	m.claims(row)
@@ -208,10 +206,47 @@ func (m *measuring) claims(row *stemma.Attribution) {
 	}
 }
 
+// narrow gives the row of a commit as if it had touched these files alone. What
+// sources say of the commit as a whole stays as it is.
+func narrow(row *stemma.Attribution, files []stemma.FileLines) stemma.Attribution {
+	n := *row
+	n.Files = files
+	n.Lines, n.Conflicts = stemma.Lines{}, 0
+	n.Owners = slices.Clone(row.Owners)
+	open := row.Lines.Unknown - row.Conflicts
+	for i := range n.Owners {
+		n.Owners[i].Lines = 0
+	}
+	for _, f := range files {
+		n.Lines = n.Lines.Plus(file(*row, f).Lines.Lines)
+		for _, r := range f.Ranges {
+			size := r.End - r.Start + 1
+			if f.Whole {
+				size = f.Added
+			}
+			switch {
+			case r.Owner >= 0:
+				n.Owners[r.Owner].Lines += size
+			case r.Class == stemma.ClassUnknown:
+				n.Conflicts += size
+			}
+		}
+	}
+	n.Owners = slices.DeleteFunc(n.Owners, func(o stemma.Owner) bool { return o.Lines == 0 && o.Candidate == 0 })
+	for i := range n.Owners {
+		// Which of its candidate lines lie here is known for none or for all of
+		// those that nothing else claims.
+		may := n.Lines.Unknown
+		if open == 0 {
+			may = n.Conflicts
+		}
+		n.Owners[i].Candidate = min(n.Owners[i].Candidate, may)
+	}
+	return n
+}
+
 // owners adds up what agents and models have, and gives how many of the unknown
-// lines a session may have written. With a path, an owner's lines are those of
-// the whole commit, since rows do not keep them by file and owner; they are
-// bounded by the lines of the class under the path.
+// lines a session may have written.
 func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 	candidate := 0
 	agents, models := make(map[string]bool), make(map[string]bool)
@@ -222,7 +257,7 @@ func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 		m.sessions[o.Session] = true
 		n := 0
 		if o.Class == stemma.ClassAI || o.Class == stemma.ClassAIEdited {
-			n = min(o.Lines, lines.Of(o.Class))
+			n = o.Lines
 		}
 		may := min(o.Candidate, lines.Unknown)
 		candidate = max(candidate, may)
@@ -246,7 +281,10 @@ func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 func (m *measuring) unknown(row *stemma.Attribution, lines stemma.Lines, candidate int) {
 	conflicts := min(row.Conflicts, lines.Unknown)
 	rest := lines.Unknown - conflicts
-	took := min(candidate, rest)
+	took := 0
+	if slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return s.Took > 0 }) {
+		took = min(candidate, rest)
+	}
 	for reason, n := range map[string]int{ReasonConflict: conflicts, ReasonCandidate: took, ReasonNoEvidence: rest - took} {
 		if n > 0 {
 			m.out.Evidence.Unknown[reason] += n

@@ -116,15 +116,27 @@ func ParseClass(s string) (stemma.Class, error) {
 // share reads ">50%", ">=0.5", "<10%" or "50%", which is a lower bound.
 func (q *Query) share(s string) error {
 	upper := strings.HasPrefix(s, "<")
+	if strings.HasPrefix(s, "<=") {
+		return fmt.Errorf("%q: want < or >: %w", s, stemma.ErrInvalid)
+	}
 	n, err := ParseShare(strings.TrimLeft(s, "<>="))
 	if err != nil {
 		return err
 	}
 	if upper {
-		q.MaxAI = n
-	} else {
-		q.MinAI = n
+		return q.SetMaxAI(n)
 	}
+	q.MinAI = n
+	return nil
+}
+
+// SetMaxAI sets MaxAI. Nothing is less than 0, which is refused: it means no
+// limit in a Query.
+func (q *Query) SetMaxAI(n float64) error {
+	if n == 0 {
+		return fmt.Errorf("no share is less than 0%%: %w", stemma.ErrInvalid)
+	}
+	q.MaxAI = n
 	return nil
 }
 

@@ -175,12 +175,19 @@ func (r *run) addRedone(ctx context.Context, redone []string, members map[string
 	if len(changes) == 0 {
 		return nil
 	}
+	has := make(map[string]bool)
+	for oid, brought := range members {
+		for _, id := range brought {
+			has[oid+id] = true
+		}
+	}
 	for e, err := range r.Store.Edges(ctx, store.EdgeQuery{To: changes, Kinds: part}) {
 		if err != nil {
 			return err
 		}
 		oid := strings.TrimPrefix(e.To.Key, prefix)
-		if !slices.Contains(members[oid], e.From.Key) {
+		if !has[oid+e.From.Key] {
+			has[oid+e.From.Key] = true
 			members[oid] = append(members[oid], e.From.Key)
 		}
 	}

@@ -71,6 +71,7 @@ type derivation struct {
 // waiting is a commit whose added lines are being read.
 type waiting struct {
 	commit *git.Commit // without its message
+	again  bool        // the store has had it
 	said   []attribution.Said
 }
 
@@ -110,7 +111,7 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 			} else {
 				given[c.ID] = true
 			}
-			if !d.give(ctx, c, yield) {
+			if !d.give(ctx, c, d.plan.stored[c.ID], yield) {
 				return
 			}
 		}
@@ -158,14 +159,14 @@ func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func
 			d.fail(err)
 			return
 		}
-		if !d.give(ctx, c, yield) {
+		if !d.give(ctx, c, true, yield) {
 			return
 		}
 	}
 }
 
 // give reads what the sources say of a commit and hands it on.
-func (d *derivation) give(ctx context.Context, c *git.Commit, yield func(string) bool) bool {
+func (d *derivation) give(ctx context.Context, c *git.Commit, again bool, yield func(string) bool) bool {
 	said, err := d.run.said(ctx, c)
 	if err != nil {
 		d.fail(fmt.Errorf("evidence on %s: %w", c.ID, err))
@@ -173,7 +174,7 @@ func (d *derivation) give(ctx context.Context, c *git.Commit, yield func(string)
 	}
 	c.Message = nil
 	d.mu.Lock()
-	d.waiting[c.ID] = waiting{commit: c, said: said}
+	d.waiting[c.ID] = waiting{commit: c, said: said, again: again}
 	d.total++
 	d.mu.Unlock()
 	return yield(c.ID)
@@ -194,7 +195,7 @@ func (d *derivation) scope(diff git.Diff) (store.Scope, error) {
 		return store.Scope{}, err
 	}
 	row := attribution.Commit(w.commit, diff, w.said, d.run.rules(generated))
-	if d.plan.stored[diff.Commit] || d.plan.dirty[diff.Commit] || d.plan.all {
+	if w.again {
 		d.plan.redone = append(d.plan.redone, diff.Commit)
 		d.run.report.Redone++
 	} else {
@@ -236,6 +237,10 @@ func (r *run) readEvidence(ctx context.Context) error {
 				continue
 			}
 			for e, err := range r.Repo.Tree(ctx, at.At, true) {
+				if err != nil && foreign(err) {
+					r.report.BrokenRefs = append(r.report.BrokenRefs, ref)
+					break
+				}
 				if err != nil {
 					return fmt.Errorf("read %s: %w", ref, err)
 				}

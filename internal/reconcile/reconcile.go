@@ -348,8 +348,8 @@ func (r *run) dirty(ctx context.Context, s state, p *plan) error {
 	for _, source := range r.Notes {
 		for _, ref := range source.NotesRefs() {
 			err := r.notesChanged(ctx, s.Notes[ref], r.state.Notes[ref], p.dirty)
-			if errors.Is(err, stemma.ErrNotFound) {
-				p.all = true
+			if err != nil && foreign(err) {
+				p.all = true // what it was is not here any more, or it is no tree of notes
 				return nil
 			}
 			if err != nil {

@@ -54,6 +54,10 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 			at = ref.Commit
 			tips[at] = true
 		}
+		if ref.Name == head && strings.HasPrefix(ref.Target, "refs/heads/") {
+			// Its branch says the same, and each worktree has another HEAD.
+			continue
+		}
 		r.now[ref.Name] = stemma.RefMove{Name: ref.Name, At: at, Target: ref.Target}
 	}
 	for t := range tips {

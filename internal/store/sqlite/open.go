@@ -94,6 +94,14 @@ func openDatabase(ctx context.Context, d *database) (*database, error) {
 		return d, nil
 	}
 	if isCode(err, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM) && exists(d.path) {
+		// It may be that another process is making the file at this moment: what
+		// it holds back is there once it is done, and it holds the lock till then.
+		if d.prepare(ctx) == nil {
+			return d, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return d, d.connectReadOnly(ctx, err)
 	}
 	if err != nil && !isCode(err, sqlite3.SQLITE_CANTOPEN) {

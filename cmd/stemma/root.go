@@ -41,8 +41,8 @@ func newRoot(o *options) *cobra.Command {
 		Long: `stemma tells for every line and every change of a repository who wrote it:
 which session of which coding agent, with which model, or a person.
 
-It reads the evidence that is in the repository already: git-ai notes, commit
-trailers and the accounts of coding agents. Nothing has to be installed or set
+It reads the evidence that is in the repository already: notes of git-ai and
+whogitit, commit trailers and the accounts of coding agents. Nothing has to be installed or set
 up before. The first command indexes the repository; later ones only what is
 new. What nothing tells is called unknown, never human.`,
 		Example: `  stemma index                                  # index this repository, see what is known

@@ -24,6 +24,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/notes/gitai"
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
+	"github.com/stemma-dev/stemma/internal/notes/whogitit"
 	"github.com/stemma-dev/stemma/internal/reconcile"
 	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
@@ -34,7 +35,7 @@ const organisation = "local"
 
 // noteSources and commitSources are the importers, in the order in which they
 // give the owner of a line that several agree on.
-func noteSources() []notes.NoteSource     { return []notes.NoteSource{gitai.Source{}} }
+func noteSources() []notes.NoteSource     { return []notes.NoteSource{gitai.Source{}, whogitit.Source{}} }
 func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers.Source{}} }
 
 // bench is what a command works with: a repository and its index.

@@ -9,9 +9,9 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes"
 )
 
-// scanner reads JSON in one pass, without building what nobody asks for: two
-// thirds of a note are the content of its lines. Values that are skipped are
-// checked for their brackets, not for their grammar.
+// scanner reads JSON in one pass, without building what nobody asks for: a note
+// spends 300 bytes on a line, of which three facts are read. Values that are
+// skipped are checked for their brackets, not for their grammar.
 type scanner struct {
 	b   []byte
 	pos int

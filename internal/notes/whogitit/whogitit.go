@@ -1,7 +1,7 @@
 // Package whogitit reads what whogitit says about a commit: the one JSON object
 // that it keeps for it in refs/notes/whogitit, schema versions 2 and 3. Version
-// 3 adds used_plan_mode and subagent_count to the session, nothing else; no
-// release wrote version 1.
+// 3 adds used_plan_mode and subagent_count to the session, nothing else. The
+// public history of whogitit begins with version 2.
 //
 // Begin with [Source]. The format is docs/src/reference/data-formats.md of
 // dotsetlabs/whogitit, and in detail its src/core/attribution.rs and

@@ -313,6 +313,10 @@ func TestDecode(t *testing.T) {
 			notes.Session{ID: "s", Agent: "claude-code", Strength: told("", 1)},
 			`whogitit note: version at byte 11: no version: "\"3\""`, `whogitit note: version at byte 0: missing, read as 3`,
 		)},
+		{"a note that breaks off keeps the lines that were read before", note(lines("a", "1 AI", "2 Human 0.9", "3 AI"))[:670], notes.Evidence{
+			Sessions: []notes.Session{one}, Claims: []notes.Claim{claim("a", ai, 1, ranges(1, 1)), claim("a", human, 0.9, ranges(2, 2))},
+			Problems: []string{`whogitit note: files.[0].lines.[2] at byte 670: ends inside the string that begins at byte 666`},
+		}},
 		{"two notes that were joined", note(lines("a", "1 AI")) + "\n\n" + note(lines("a", "2 AI")), notes.Evidence{
 			Sessions: []notes.Session{one}, Claims: []notes.Claim{claim("a", ai, 1, ranges(1, 1))},
 			Problems: []string{`whogitit note: byte 482: 480 bytes after the end are not read`},

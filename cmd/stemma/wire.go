@@ -271,6 +271,18 @@ type clone struct {
 	Fingerprint string   `json:"fingerprint"`
 	Settings    settings `json:"settings"`
 	Algorithm   int      `json:"algorithm"`
+	Sources     string   `json:"sources"` // names; a new importer sees what is there anew
+}
+
+func sourceNames() string {
+	var names []string
+	for _, s := range noteSources() {
+		names = append(names, s.Name())
+	}
+	for _, s := range commitSources() {
+		names = append(names, s.Name())
+	}
+	return strings.Join(names, " ")
 }
 
 func (b *bench) cloneMark() string { return "clone/" + b.observer }
@@ -293,7 +305,7 @@ func (b *bench) readClone(ctx context.Context) error {
 func (b *bench) current(fingerprint string) bool {
 	a, c := b.settings, b.clone.Settings
 	return b.clone.Repository != "" && fingerprint != "" && b.clone.Fingerprint == fingerprint &&
-		b.clone.Algorithm == attribution.Algorithm && a.AgentEra == c.AgentEra && a.AllRefs == c.AllRefs &&
+		b.clone.Algorithm == attribution.Algorithm && b.clone.Sources == sourceNames() && a.AgentEra == c.AgentEra && a.AllRefs == c.AllRefs &&
 		a.Branch == c.Branch && strings.Join(a.Generated, "\x00") == strings.Join(c.Generated, "\x00")
 }
 
@@ -329,10 +341,6 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 		}
 		b.clone, b.rebuild = clone{}, false
 	}
-	fingerprint, err := b.repo.Fingerprint()
-	if err != nil {
-		return reconcile.Report{}, fmt.Errorf("look at refs: %w", err)
-	}
 	cfg := b.config()
 	cfg.Progress = progress
 	r, err := reconcile.Run(ctx, cfg)
@@ -346,8 +354,8 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 		}
 	}
 	b.clone = clone{
-		Repository: r.Repository, Branch: r.Branch, Fingerprint: fingerprint,
-		Settings: b.settings, Algorithm: attribution.Algorithm,
+		Repository: r.Repository, Branch: r.Branch, Fingerprint: r.Fingerprint,
+		Settings: b.settings, Algorithm: attribution.Algorithm, Sources: sourceNames(),
 	}
 	text, err := json.Marshal(b.clone)
 	if err != nil {

@@ -71,7 +71,11 @@ type Report struct {
 	BrokenRefs []string
 	// Unread are refs that carry evidence which no source reads.
 	Unread []string
-	Empty  bool // the repository has no commits
+	// Fingerprint is that of the refs as the run read them; "" where they moved
+	// meanwhile. One taken at another moment could name refs that moved away and
+	// came back, while the run saw them in between.
+	Fingerprint string
+	Empty       bool // the repository has no commits
 }
 
 // Changed reports whether the run changed the graph.
@@ -146,9 +150,20 @@ func (r *run) close() {
 
 // observe reads the refs and records where they moved.
 func (r *run) observe(ctx context.Context) error {
+	before, err := r.Repo.Fingerprint()
+	if err != nil {
+		return err
+	}
 	refs, err := r.readRefs(ctx)
 	if err != nil {
 		return err
+	}
+	after, err := r.Repo.Fingerprint()
+	if err != nil {
+		return err
+	}
+	if before == after {
+		r.report.Fingerprint = after
 	}
 	branch, tip, err := r.branch(ctx, refs)
 	if err != nil {

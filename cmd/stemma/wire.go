@@ -341,6 +341,19 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 		}
 		b.clone, b.rebuild = clone{}, false
 	}
+	if b.clone.Fingerprint != "" {
+		// A run that stops half-way must not pass for current when the refs come
+		// back to where they were.
+		behind := b.clone
+		behind.Fingerprint = ""
+		text, err := json.Marshal(behind)
+		if err != nil {
+			return reconcile.Report{}, err
+		}
+		if err := b.store.Put(ctx, store.Batch{Marks: map[string]string{b.cloneMark(): string(text)}}); err != nil {
+			return reconcile.Report{}, err
+		}
+	}
 	cfg := b.config()
 	cfg.Progress = progress
 	r, err := reconcile.Run(ctx, cfg)

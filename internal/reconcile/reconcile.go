@@ -342,15 +342,9 @@ func (r *run) incremental(ctx context.Context, p *plan) error {
 	}
 	slices.Sort(p.old)
 	p.old = slices.Compact(p.old)
-	if len(lost) == 0 {
-		return nil
-	}
-	for c, err := range r.Repo.History(ctx, git.HistoryQuery{Tips: lost, Not: r.tips, NoMessages: true}) {
-		if err != nil {
-			return err
-		}
-		p.gone = append(p.gone, c.ID)
-	}
+	// What a ref moved away from is compared as a whole: the objects may vanish
+	// while they are looked at.
+	p.full = len(lost) > 0
 	return nil
 }
 

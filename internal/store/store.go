@@ -72,6 +72,10 @@ type Store interface {
 	// each once, in no stated order.
 	CommitsTouching(ctx context.Context, paths []string) iter.Seq2[string, error]
 
+	// ScopesByKey gives the scopes that have one of the keys, each pair once, in
+	// no stated order.
+	ScopesByKey(ctx context.Context, keys []string) iter.Seq2[KeyedScope, error]
+
 	// DropGraph removes everything but the statements. The graph is empty
 	// afterwards and can be filled again.
 	DropGraph(context.Context) error
@@ -115,11 +119,21 @@ type Scope struct {
 	// An edge that is given twice is one edge; twice with different values is
 	// ErrInvalid, and so is an edge whose kind cannot join its ends.
 	Edges []stemma.Edge
+	// Keys are what evidence that comes late finds this scope by: a patch id, a
+	// blob, a checkpoint. They are opaque and not empty; one that is given twice
+	// is one key. They make no node, and no dump shows them.
+	Keys []string
 	// Attribution is the row of a commit; nil where there is none.
 	Attribution *stemma.Attribution
 	// Tally is the count of a commit or a change; nil where there is none. Its
 	// Node is ID, or zero and then set by Put.
 	Tally *Tally
+}
+
+// KeyedScope is a scope that has a key.
+type KeyedScope struct {
+	Key string
+	ID  stemma.NodeID
 }
 
 // Tally counts the lines of one commit or change at a time, so that a listing

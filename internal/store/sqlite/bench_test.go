@@ -116,6 +116,29 @@ func BenchmarkPut(b *testing.B) {
 	b.ReportMetric(float64(b.N)*benchCommits/b.Elapsed().Seconds(), "commits/s")
 }
 
+// What BenchmarkPut takes less than this is the price of nine keys for each
+// commit.
+func BenchmarkPutKeys(b *testing.B) {
+	scopes := benchScopes(benchCommits)
+	for i := range scopes {
+		for k := range 9 {
+			scopes[i].Keys = append(scopes[i].Keys, fmt.Sprint("blob:", k, scopes[i].ID.Key))
+		}
+	}
+	for b.Loop() {
+		b.StopTimer()
+		s := mustOpen(b, b.TempDir(), "acme")
+		b.StartTimer()
+		benchPut(b, s, scopes)
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.N)*benchCommits*9/b.Elapsed().Seconds(), "keys/s")
+}
+
 func BenchmarkPutAgain(b *testing.B) {
 	scopes := benchScopes(benchCommits)
 	s := mustOpen(b, b.TempDir(), "acme")

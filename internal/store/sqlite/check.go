@@ -69,7 +69,7 @@ func checkScope(s *store.Scope) error {
 		return err
 	}
 	if s.Gone {
-		if len(s.Edges) > 0 || s.Attribution != nil || s.Tally != nil {
+		if len(s.Edges) > 0 || len(s.Keys) > 0 || s.Attribution != nil || s.Tally != nil {
 			return fmt.Errorf("gone, yet with content: %w", stemma.ErrInvalid)
 		}
 		return nil
@@ -79,6 +79,9 @@ func checkScope(s *store.Scope) error {
 		return err
 	}
 	s.Edges = edges
+	if slices.Contains(s.Keys, "") {
+		return fmt.Errorf("empty key: %w", stemma.ErrInvalid)
+	}
 	if a := s.Attribution; a != nil && (s.ID.Kind != stemma.KindCommit || s.ID.Key != a.Commit) {
 		return fmt.Errorf("attribution of commit %q: %w", a.Commit, stemma.ErrInvalid)
 	}

@@ -79,6 +79,23 @@ CREATE TABLE path (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX path_by_path ON path (org, path);
 
+-- What late evidence finds a scope by. Keys are looked up and never shown, so
+-- that half of a SHA-256 stands for each; the tree of all of them, which is
+-- written all over by every Put, has only the first eight bytes of that.
+CREATE TABLE scope_key (
+    org     INTEGER NOT NULL,
+    node    INTEGER NOT NULL,
+    digests BLOB    NOT NULL, -- one after the other, sorted
+    PRIMARY KEY (org, node)
+) WITHOUT ROWID;
+
+CREATE TABLE key_scope (
+    org  INTEGER NOT NULL,
+    head INTEGER NOT NULL, -- of a digest
+    node INTEGER NOT NULL,
+    PRIMARY KEY (org, head, node)
+) WITHOUT ROWID;
+
 CREATE TABLE mark (
     org   INTEGER NOT NULL,
     name  BLOB    NOT NULL,

@@ -127,6 +127,9 @@ func (g *graphWriter) clearScope(id stemma.NodeID, n *node) error {
 	if _, err := g.w.exec("DELETE FROM attribution WHERE org = ? AND node = ?", g.org, n.id); err != nil {
 		return err
 	}
+	if err := g.clearKeys(n.id); err != nil {
+		return err
+	}
 	if n.tally {
 		kind, err := g.scribe.word(g.w, wordNode+string(id.Kind))
 		if err != nil {

@@ -31,7 +31,7 @@ const (
 	// another program.
 	applicationID   = 0x73746d61 // "stma"
 	evidenceVersion = 1          // of the last file in migrations
-	graphVersion    = 1          // of graph.sql
+	graphVersion    = 2          // of graph.sql
 )
 
 //go:embed migrations/*.sql

@@ -85,6 +85,8 @@ func (s *Store) dropGraph(ctx context.Context) error {
 		"DELETE FROM edge WHERE org = ?",
 		"DELETE FROM tally WHERE org = ?",
 		"DELETE FROM attribution WHERE org = ?",
+		"DELETE FROM scope_key WHERE org = ?",
+		"DELETE FROM key_scope WHERE org = ?",
 		"DELETE FROM mark WHERE org = ?",
 		"DELETE FROM node WHERE org = ?",
 		"DELETE FROM path WHERE org = ?",
@@ -111,7 +113,7 @@ func (s *Store) writeGraph(ctx context.Context, w *writer, scopes []store.Scope,
 	}
 	g := &graphWriter{ctx: ctx, w: w, scribe: &s.scribe, org: s.scribe.org}
 	for _, step := range []func([]store.Scope) error{
-		g.findNodes, g.clear, g.nameNodes, g.findPaths, g.insert,
+		g.findNodes, g.clear, g.nameNodes, g.findPaths, g.insert, g.insertKeys,
 	} {
 		if err := step(scopes); err != nil {
 			return err

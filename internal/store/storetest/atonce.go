@@ -27,6 +27,7 @@ func loops(ctx context.Context, s store.Store) map[string]iter.Seq2[any, error] 
 			Kind: stemma.KindCommit, Nodes: []stemma.NodeID{commit(0).ID, commit(1).ID, commit(2).ID},
 		})),
 		"Paths":           untyped(s.Paths(ctx)),
+		"ScopesByKey":     untyped(s.ScopesByKey(ctx, []string{"blob:0", "blob:1"})),
 		"CommitsTouching": untyped(s.CommitsTouching(ctx, []string{"src"})),
 	}
 }

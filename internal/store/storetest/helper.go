@@ -79,7 +79,8 @@ type content struct {
 	Edges        []stemma.Edge
 	Attributions []stemma.Attribution
 	Tallies      []store.Tally
-	Paths        []string // sorted here: the contract states no order
+	Paths        []string           // sorted here: the contract states no order
+	Keys         []store.KeyedScope // of allKeys, sorted here
 	Marks        map[string]string
 }
 
@@ -120,6 +121,10 @@ func read(ctx context.Context, s store.Store) (c content, err error) {
 		return c, err
 	}
 	slices.Sort(c.Paths)
+	if c.Keys, err = collect(s.ScopesByKey(ctx, allKeys())); err != nil {
+		return c, err
+	}
+	slices.SortFunc(c.Keys, compareKeyed)
 	c.Marks, err = s.Marks(ctx)
 	return c, err
 }
@@ -138,6 +143,9 @@ func want(scopes []store.Scope, marks map[string]string) content {
 			e.Scope = s.ID
 			nodes[e.From], nodes[e.To] = true, true
 			c.Edges = append(c.Edges, e)
+		}
+		for _, key := range s.Keys {
+			c.Keys = append(c.Keys, store.KeyedScope{Key: key, ID: s.ID})
 		}
 		if s.Attribution != nil {
 			c.Attributions = append(c.Attributions, *s.Attribution)
@@ -162,7 +170,16 @@ func want(scopes []store.Scope, marks map[string]string) content {
 	slices.SortFunc(c.Attributions, func(a, b stemma.Attribution) int { return strings.Compare(a.Commit, b.Commit) })
 	slices.SortFunc(c.Tallies, compareTallies)
 	slices.Sort(c.Paths)
+	slices.SortFunc(c.Keys, compareKeyed)
+	c.Keys = slices.Compact(c.Keys)
 	return c
+}
+
+func compareKeyed(a, b store.KeyedScope) int {
+	if c := strings.Compare(a.Key, b.Key); c != 0 {
+		return c
+	}
+	return a.ID.Compare(b.ID)
 }
 
 func compareEdges(a, b stemma.Edge) int {
@@ -216,6 +233,7 @@ func commit(n int) store.Scope {
 			edge(session, stemma.EdgeRan, node(stemma.KindAgent, "claude-code")),
 			edge(session, stemma.EdgeUsed, node(stemma.KindModel, fmt.Sprint("anthropic/m", n%2))),
 		},
+		Keys: []string{patchKey(n), fmt.Sprint("blob:", n%4)},
 		Attribution: &stemma.Attribution{
 			Commit: key, Time: int64(1000 + n), Lines: lines,
 			Owners: []stemma.Owner{{
@@ -229,6 +247,17 @@ func commit(n int) store.Scope {
 		},
 		Tally: &store.Tally{Node: id, Group: "r", Time: int64(1000 + n), Lines: lines, Sessions: 1},
 	}
+}
+
+func patchKey(n int) string { return fmt.Sprint("patch-id:", n) }
+
+// allKeys are the keys of every commit that the suite makes in large numbers.
+func allKeys() []string {
+	keys := []string{"blob:0", "blob:1", "blob:2", "blob:3", patchKey(100_000)}
+	for n := range 3000 {
+		keys = append(keys, patchKey(n))
+	}
+	return keys
 }
 
 func commits(n int) []store.Scope {

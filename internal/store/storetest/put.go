@@ -50,7 +50,8 @@ func testReplace(t *testing.T, b Backend) {
 	scopes[4].Edges[0].Lines.AI = 77
 	scopes[5] = store.Scope{ID: scopes[5].ID}
 	scopes[6].Tally, scopes[7].Attribution = nil, nil
-	put(t, s, store.Batch{Scopes: scopes[2:8]})
+	scopes[7].Keys, scopes[8].Keys = nil, []string{patchKey(9), patchKey(10), patchKey(9)}
+	put(t, s, store.Batch{Scopes: scopes[2:9]})
 	same(t, "content", dump(t, s), want(scopes, nil))
 	// And back again.
 	put(t, s, store.Batch{Scopes: commits(20)})
@@ -149,6 +150,8 @@ func testAtomic(t *testing.T, b Backend) {
 		"row with a class":      {ID: id, Attribution: &stemma.Attribution{Commit: "x", RestOwner: -1, Rest: "robot"}},
 		"tally of another node": {ID: id, Tally: &store.Tally{Node: session}},
 		"negative tally":        {ID: id, Tally: &store.Tally{Lines: stemma.Lines{AI: -1}}},
+		"empty scope key":       {ID: id, Keys: []string{"a", ""}},
+		"gone with a key":       {ID: id, Gone: true, Keys: []string{"a"}},
 		"gone with content":     {ID: id, Gone: true, Tally: &store.Tally{}},
 	} {
 		changed := commit(1)
@@ -278,6 +281,7 @@ func randomScope(rnd *rand.Rand) store.Scope {
 		scope.Edges = scope.Edges[:rnd.IntN(len(scope.Edges))]
 		scope.Tally.Time = rnd.Int64N(4)
 	default:
+		scope.Keys = scope.Keys[:rnd.IntN(3)]
 		scope.Attribution.Files[0].Path = fmt.Sprint(rnd.IntN(9))
 	}
 	return scope

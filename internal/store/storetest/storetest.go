@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		{"paths", testPaths},
 		{"commits touching", testCommitsTouching},
 		{"commits touching, many", testManyCommitsTouching},
+		{"scopes by key", testScopesByKey},
 		{"put again changes nothing", testPutAgain},
 		{"scope is replaced", testReplace},
 		{"scope is gone", testGone},

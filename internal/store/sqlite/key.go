@@ -1,0 +1,158 @@
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// keyDigest is what stands for a key: enough that no two are ever the same.
+type keyDigest [16]byte
+
+func digestKey(key string) keyDigest {
+	sum := sha256.Sum256([]byte(key))
+	return keyDigest(sum[:])
+}
+
+// head is what a digest is found by; two digests may have the same.
+func (d keyDigest) head() int64 { return int64(binary.BigEndian.Uint64(d[:])) }
+
+// digestsOf gives the digests of keys, sorted and each once.
+func digestsOf(keys []string) []keyDigest {
+	digests := make([]keyDigest, len(keys))
+	for i, key := range keys {
+		digests[i] = digestKey(key)
+	}
+	slices.SortFunc(digests, func(a, b keyDigest) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(digests)
+}
+
+// eachDigest calls fn for the digests of a column.
+func eachDigest(column []byte, fn func(keyDigest) error) error {
+	if len(column)%len(keyDigest{}) != 0 {
+		return fmt.Errorf("keys of a scope: %d bytes: %w", len(column), stemma.ErrInvalid)
+	}
+	for chunk := range slices.Chunk(column, len(keyDigest{})) {
+		if err := fn(keyDigest(chunk)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearKeys removes the keys of a scope.
+func (g *graphWriter) clearKeys(node int64) error {
+	var digests []byte
+	err := g.w.row("SELECT digests FROM scope_key WHERE org = ? AND node = ?", []any{g.org, node}, &digests)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := eachDigest(digests, func(digest keyDigest) error {
+		_, err := g.w.exec("DELETE FROM key_scope WHERE org = ? AND head = ? AND node = ?", g.org, digest.head(), node)
+		return err
+	}); err != nil {
+		return err
+	}
+	_, err = g.w.exec("DELETE FROM scope_key WHERE org = ? AND node = ?", g.org, node)
+	return err
+}
+
+// insertKeys writes the keys of the scopes, each tree in its order.
+func (g *graphWriter) insertKeys(scopes []store.Scope) error {
+	type entry struct{ head, node int64 }
+	var all []entry
+	own := newBulk(g.w, "scope_key (org, node, digests)", 3)
+	for i := range scopes {
+		if len(scopes[i].Keys) == 0 {
+			continue
+		}
+		node := g.nodes[scopes[i].ID].id
+		var column []byte
+		for _, digest := range digestsOf(scopes[i].Keys) {
+			column = append(column, digest[:]...)
+			all = append(all, entry{digest.head(), node})
+		}
+		if err := own.add(g.org, node, column); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.head, b.head), cmp.Compare(a.node, b.node)) })
+	insert := newBulk(g.w, "key_scope (org, head, node)", 3)
+	for _, e := range slices.Compact(all) {
+		if err := insert.add(g.org, e.head, e.node); err != nil {
+			return err
+		}
+	}
+	return errors.Join(own.flush(), insert.flush())
+}
+
+// ScopesByKey gives the scopes that have one of the keys.
+func (s *Store) ScopesByKey(ctx context.Context, keys []string) iter.Seq2[store.KeyedScope, error] {
+	return sequence(ctx, s, "find scopes by key", func(v *view, yield func(store.KeyedScope) bool) error {
+		asked := make(map[keyDigest]string, len(keys))
+		var heads []int64
+		for _, key := range keys {
+			digest := digestKey(key)
+			if _, ok := asked[digest]; !ok {
+				asked[digest] = key
+				heads = append(heads, digest.head())
+			}
+		}
+		slices.Sort(heads)
+		// A scope with several of the heads would be found by each: what the loop
+		// gave is remembered by scope.
+		given := make(map[int64]bool)
+		for chunk := range slices.Chunk(slices.Compact(heads), keyChunk) {
+			if stopped, err := v.scopesByHead(chunk, asked, given, yield); stopped || err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// keyChunk is how many keys are looked up at once.
+const keyChunk = 1000
+
+func (v *view) scopesByHead(heads []int64, asked map[keyDigest]string, given map[int64]bool, yield func(store.KeyedScope) bool) (stopped bool, err error) {
+	var node, kind int64
+	var key, digests sql.RawBytes
+	err = v.each(`
+		SELECT k.node, n.kind, n.key, s.digests
+		FROM json_each(?) AS j
+		CROSS JOIN key_scope AS k ON k.org = ? AND k.head = j.value
+		CROSS JOIN scope_key AS s ON s.org = ? AND s.node = k.node
+		CROSS JOIN node AS n ON n.org = ? AND n.id = k.node`,
+		[]any{jsonIDs(heads), v.org, v.org, v.org}, []any{&node, &kind, &key, &digests}, func() error {
+			if given[node] {
+				return nil
+			}
+			given[node] = true
+			word, err := v.words.find(kind, wordNode)
+			if err != nil {
+				return err
+			}
+			id := stemma.NodeID{Kind: stemma.NodeKind(word), Key: string(key)}
+			return eachDigest(digests, func(digest keyDigest) error {
+				if key, ok := asked[digest]; ok && !yield(store.KeyedScope{Key: key, ID: id}) {
+					stopped = true
+					return errStop
+				}
+				return nil
+			})
+		})
+	return stopped, err
+}

@@ -53,6 +53,10 @@ type Store interface {
 	// Scope, Source; a scope has at most one edge for each of these.
 	Edges(context.Context, EdgeQuery) iter.Seq2[stemma.Edge, error]
 
+	// Walk gives the nodes that a walk leaves, nearest first, each once: at every
+	// distance in the order in which the steps before have named them.
+	Walk(context.Context, WalkQuery) iter.Seq2[WalkStep, error]
+
 	// Attributions gives the rows of these commits, each once, in no stated
 	// order. A commit without a row is left out.
 	Attributions(ctx context.Context, commits []string) iter.Seq2[stemma.Attribution, error]

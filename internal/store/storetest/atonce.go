@@ -20,6 +20,7 @@ func loops(ctx context.Context, s store.Store) map[string]iter.Seq2[any, error] 
 		"Nodes":           untyped(s.Nodes(ctx, stemma.KindCommit, "")),
 		"Edges":           untyped(s.Edges(ctx, store.EdgeQuery{})),
 		"Edges to":        untyped(s.Edges(ctx, store.EdgeQuery{To: []stemma.NodeID{node(stemma.KindRepository, "r")}})),
+		"Walk":            untyped(s.Walk(ctx, store.WalkQuery{From: []stemma.NodeID{node(stemma.KindRepository, "r")}, Effects: true})),
 		"Attributions":    untyped(s.Attributions(ctx, []string{commit(0).ID.Key, commit(1).ID.Key, commit(2).ID.Key})),
 		"AllAttributions": untyped(s.AllAttributions(ctx)),
 		"Tallies":         untyped(s.Tallies(ctx, store.TallyQuery{Kind: stemma.KindCommit})),

@@ -152,13 +152,13 @@ func (d *decoder) entry(f *file, line []byte, offset, room int) bool {
 		part, rest, _ := bytes.Cut(ranges, []byte(","))
 		start, end, reason := readRange(part)
 		if reason != "" {
-			d.problemAt(f.path, offset, "range %q %s", clip(string(part)), reason)
+			d.problemAt(f.path, offset, "range %q %s", notes.Clip(string(part)), reason)
 		}
 		if end > 0 {
 			if who < 0 {
 				o, ok := d.ownerOf(key)
 				if !ok {
-					d.problemAt(f.path, offset-len(key)-1, "key %q is of no known kind", clip(string(key)))
+					d.problemAt(f.path, offset-len(key)-1, "key %q is of no known kind", notes.Clip(string(key)))
 					return false
 				}
 				who = f.owner(o)

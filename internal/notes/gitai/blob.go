@@ -21,18 +21,18 @@ import (
 //
 // Metadata of schema 3 without an attestation section is read here, too.
 func (d *decoder) blob(b []byte, base int) error {
-	s := &scanner{b: b, base: base}
+	s := notes.NewScanner(Name, b, base)
 	found := false
-	_, err := s.object(func(key string) error {
-		switch key {
+	_, err := s.Object(func(key []byte) error {
+		switch string(key) {
 		case "files":
 			found = true
 			return d.files(s)
 		case "prompts", "sessions":
 			found = true
-			return d.records(s, key)
+			return d.records(s, string(key))
 		default:
-			return s.skip()
+			return s.Skip()
 		}
 	})
 	switch {
@@ -42,34 +42,34 @@ func (d *decoder) blob(b []byte, base int) error {
 		d.problem(err)
 	case !found:
 		return &notes.DecodeError{Source: Name, Offset: int64(base), Reason: "no authorship log: neither files nor sessions"}
-	case s.peek() != 0 || s.pos < len(s.b):
-		d.problemAt("", base+s.pos, "%d bytes after the end are not read", len(s.b)-s.pos)
+	case s.Left() > 0:
+		d.problemAt("", s.Offset(), "%d bytes after the end are not read", s.Left())
 	}
 	return nil
 }
 
-func (d *decoder) files(s *scanner) error {
+func (d *decoder) files(s *notes.Scanner) error {
 	files, spans := 0, 0
 	seen := make(map[string]bool)
-	_, err := s.object(func(path string) error {
-		start := s.base + s.pos
+	_, err := s.Object(func(key []byte) error {
+		path, start := string(key), s.Offset()
 		if files == maxFiles {
 			d.problemAt("files", start, "more than %d files; the rest is not read", maxFiles)
 		}
 		if files++; files > maxFiles {
-			return s.skip()
+			return s.Skip()
 		}
 		if seen[path] {
 			d.problemAt(path, start, "a second member for this path is not read")
-			return s.skip()
+			return s.Skip()
 		}
 		seen[path] = true
 		f := file{path: path}
-		_, err := s.object(func(key string) error {
-			if key != "authors" {
-				return s.skip()
+		_, err := s.Object(func(key []byte) error {
+			if string(key) != "authors" {
+				return s.Skip()
 			}
-			_, err := s.array(func() error { return d.author(s, &f, maxRanges-spans) })
+			_, err := s.Array(func() error { return d.author(s, &f, maxRanges-spans) })
 			return err
 		})
 		spans += len(f.spans)
@@ -80,29 +80,29 @@ func (d *decoder) files(s *scanner) error {
 }
 
 // author reads one entry of authors into f, at most room ranges of it.
-func (d *decoder) author(s *scanner, f *file, room int) error {
+func (d *decoder) author(s *notes.Scanner, f *file, room int) error {
 	var (
-		start       = s.base + s.pos
+		start       = s.Offset()
 		name, model string
 		first       = len(f.spans)
 	)
 	f.entries++
-	_, err := s.object(func(key string) (err error) {
-		switch key {
+	_, err := s.Object(func(key []byte) (err error) {
+		switch string(key) {
 		case "author":
-			name, err = s.text()
+			name, err = s.Text()
 		case "lines":
-			_, err = s.array(func() error { return d.lines(s, f, room) })
+			_, err = s.Array(func() error { return d.lines(s, f, room) })
 		case "agent_metadata":
-			_, err = s.object(func(key string) (err error) {
-				if key != "model" {
-					return s.skip()
+			_, err = s.Object(func(key []byte) (err error) {
+				if string(key) != "model" {
+					return s.Skip()
 				}
-				model, err = s.text()
+				model, err = s.Text()
 				return err
 			})
 		default:
-			err = s.skip()
+			err = s.Skip()
 		}
 		return err
 	})
@@ -121,25 +121,24 @@ func (d *decoder) author(s *scanner, f *file, room int) error {
 }
 
 // lines reads one item of lines: n, or [n, m].
-func (d *decoder) lines(s *scanner, f *file, room int) error {
-	c := s.peek()
-	start := s.pos
-	if err := s.skip(); err != nil {
+func (d *decoder) lines(s *notes.Scanner, f *file, room int) error {
+	c, start := s.Peek(), s.Offset()
+	raw, err := s.Value()
+	if err != nil {
 		return err
 	}
-	raw := s.b[start:s.pos]
 	if c == '[' {
 		raw = pair(raw)
 	}
 	from, to, reason := readRange(raw)
 	if reason != "" {
-		d.problemAt(f.path, s.base+start, "range %q %s", clip(string(raw)), reason)
+		d.problemAt(f.path, start, "range %q %s", notes.Clip(string(raw)), reason)
 	}
 	if to == 0 {
 		return nil
 	}
 	if len(f.spans) >= room {
-		d.problemAt(f.path, s.base+start, "more than %d ranges", maxRanges)
+		d.problemAt(f.path, start, "more than %d ranges", maxRanges)
 		return nil
 	}
 	f.spans = append(f.spans, span{start: from, end: to, entry: f.entries})
@@ -184,7 +183,7 @@ func (d *decoder) authorOf(name, model string) owner {
 	switch {
 	case have:
 	case len(d.evidence.Sessions) >= maxSessions:
-		d.problemAt("files", 0, "more than %d authors: the lines of %q have no session", maxSessions, clip(name))
+		d.problemAt("files", 0, "more than %d authors: the lines of %q have no session", maxSessions, notes.Clip(name))
 		i = -1
 	default:
 		i = d.add(key, session)

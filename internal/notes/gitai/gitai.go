@@ -30,7 +30,6 @@ const (
 	maxEntries   = 1_000_000
 	maxRanges    = 2_000_000
 	maxSessions  = 20_000
-	maxDepth     = 512 // levels of JSON
 	maxPath      = 1 << 16
 	maxPathLines = 16 // a path may hold line feeds
 	maxUnclosed  = 1000
@@ -106,7 +105,7 @@ func (d *decoder) problemAt(path string, offset int, format string, args ...any)
 		d.left++ // without making the text: a hostile note has millions
 		return
 	}
-	d.problem(&notes.DecodeError{Source: Name, Path: clip(path), Offset: int64(offset), Reason: fmt.Sprintf(format, args...)})
+	d.problem(&notes.DecodeError{Source: Name, Path: notes.Clip(path), Offset: int64(offset), Reason: fmt.Sprintf(format, args...)})
 }
 
 func (d *decoder) finish() notes.Evidence {
@@ -128,7 +127,7 @@ func (d *decoder) session(key []byte) int {
 		return i
 	}
 	if len(d.evidence.Sessions) >= maxSessions {
-		d.problemAt("attestations", 0, "more than %d sessions: the lines of %q have none", maxSessions, clip(string(key)))
+		d.problemAt("attestations", 0, "more than %d sessions: the lines of %q have none", maxSessions, notes.Clip(string(key)))
 		return -1
 	}
 	return d.add(string(key), notes.Session{ID: string(key), Strength: declared(methodNote)})

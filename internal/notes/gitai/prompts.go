@@ -24,35 +24,35 @@ func (Source) Prompts(blob []byte) ([]notes.Prompt, error) {
 			return nil, &notes.DecodeError{Source: Name, Path: "metadata", Offset: int64(len(blob)), Reason: "ends before the line \"---\""}
 		}
 	}
-	s := &scanner{b: blob[metadata:], base: metadata}
+	s := notes.NewScanner(Name, blob[metadata:], metadata)
 	var prompts []notes.Prompt
-	_, err := s.object(func(section string) error {
-		if section != "prompts" && section != "sessions" {
-			return s.skip()
+	_, err := s.Object(func(section []byte) error {
+		if string(section) != "prompts" && string(section) != "sessions" {
+			return s.Skip()
 		}
-		_, err := s.object(func(key string) error {
-			of, err := readMessages(s, key)
+		_, err := s.Object(func(key []byte) error {
+			of, err := readMessages(s, string(key))
 			prompts = append(prompts, of...)
 			return err
 		})
 		return err
 	})
 	if err != nil {
-		return prompts, within("metadata", err)
+		return prompts, notes.Within("metadata", err)
 	}
 	return prompts, nil
 }
 
 // readMessages reads the messages of one record, whose agent_id may stand
 // before or behind them.
-func readMessages(s *scanner, key string) (prompts []notes.Prompt, err error) {
+func readMessages(s *notes.Scanner, key string) (prompts []notes.Prompt, err error) {
 	var a agentID
-	_, err = s.object(func(member string) error {
-		switch member {
+	_, err = s.Object(func(member []byte) error {
+		switch string(member) {
 		case "agent_id":
 			return a.read(s)
 		case "messages":
-			_, err := s.array(func() error {
+			_, err := s.Array(func() error {
 				p, err := readMessage(s)
 				if err == nil {
 					prompts = append(prompts, p)
@@ -61,7 +61,7 @@ func readMessages(s *scanner, key string) (prompts []notes.Prompt, err error) {
 			})
 			return err
 		default:
-			return s.skip()
+			return s.Skip()
 		}
 	})
 	session := a.id
@@ -78,25 +78,24 @@ func readMessages(s *scanner, key string) (prompts []notes.Prompt, err error) {
 // readMessage reads one message as git-ai's src/authorship/transcript.rs
 // describes it: {"type", "text", "timestamp"}, for a tool {"type", "name",
 // "input", "timestamp"}.
-func readMessage(s *scanner) (p notes.Prompt, err error) {
+func readMessage(s *notes.Scanner) (p notes.Prompt, err error) {
 	var kind, name, input string
-	_, err = s.object(func(key string) (err error) {
-		switch key {
+	_, err = s.Object(func(key []byte) (err error) {
+		switch string(key) {
 		case "type":
-			kind, err = s.text()
+			kind, err = s.Text()
 		case "text":
-			p.Text, err = s.text()
+			p.Text, err = s.Text()
 		case "timestamp":
-			p.Time, err = s.text()
+			p.Time, err = s.Text()
 		case "name":
-			name, err = s.text()
+			name, err = s.Text()
 		case "input":
-			s.peek()
-			start := s.pos
-			err = s.skip()
-			input = string(s.b[start:s.pos])
+			var raw []byte
+			raw, err = s.Value()
+			input = string(raw)
 		default:
-			err = s.skip()
+			err = s.Skip()
 		}
 		return err
 	})

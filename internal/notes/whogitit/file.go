@@ -37,15 +37,15 @@ type file struct {
 func (f *file) label() string { return cmp.Or(f.path, "files") }
 
 func (d *decoder) readFiles() error {
-	d.peek()
-	start := d.pos
-	isArray, err := d.array(func() error {
-		d.peek()
+	d.Peek()
+	start := d.Offset()
+	isArray, err := d.Array(func() error {
+		d.Peek()
 		if d.files == maxFiles {
-			d.problemAt("files", d.pos, "more than %d files; the rest is not read", maxFiles)
+			d.problemAt("files", d.Offset(), "more than %d files; the rest is not read", maxFiles)
 		}
 		if d.files++; d.files > maxFiles {
-			return d.skip()
+			return d.Skip()
 		}
 		return d.readFile()
 	})
@@ -57,15 +57,15 @@ func (d *decoder) readFiles() error {
 }
 
 func (d *decoder) readFile() error {
-	f := file{start: d.pos, byOwner: make(map[owner]int32)}
-	isObject, err := d.object(func(key []byte) (err error) {
+	f := file{start: d.Offset(), byOwner: make(map[owner]int32)}
+	isObject, err := d.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "path":
-			f.path, err = d.text()
+			f.path, err = d.Text()
 		case "lines":
-			_, err = d.array(func() error { return d.readLine(&f) })
+			_, err = d.Array(func() error { return d.readLine(&f) })
 		default:
-			err = d.skip() // the summary counts what the lines say
+			err = d.Skip() // the summary counts what the lines say
 		}
 		return err
 	})
@@ -83,31 +83,31 @@ func (d *decoder) readFile() error {
 
 // readLine reads one item of lines. Its content is passed over.
 func (d *decoder) readLine(f *file) error {
-	d.peek()
-	start := d.pos
+	d.Peek()
+	start := d.Offset()
 	if d.entries == maxEntries {
 		d.problemAt(f.label(), start, "more than %d lines; the rest is not read", maxEntries)
 	}
 	if d.entries++; d.entries > maxEntries {
-		return d.skip()
+		return d.Skip()
 	}
 	var kind, number, confidence []byte
-	isObject, err := d.object(func(key []byte) (err error) {
+	isObject, err := d.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "line_number":
-			number, err = d.literal()
+			number, err = d.Literal()
 		case "source":
-			_, err = d.object(func(key []byte) (err error) {
+			_, err = d.Object(func(key []byte) (err error) {
 				if string(key) != "type" {
-					return d.skip()
+					return d.Skip()
 				}
-				kind, err = d.raw()
+				kind, err = d.Bytes()
 				return err
 			})
 		case "confidence":
-			confidence, err = d.literal()
+			confidence, err = d.Literal()
 		default:
-			err = d.skip()
+			err = d.Skip()
 		}
 		return err
 	})
@@ -120,12 +120,12 @@ func (d *decoder) readLine(f *file) error {
 	}
 	line, err := strconv.ParseInt(string(number), 10, 64)
 	if err != nil || line < 1 || line > maxLine {
-		d.problemAt(f.label(), start, "line number %q is none", clip(string(number)))
+		d.problemAt(f.label(), start, "line number %q is none", notes.Clip(string(number)))
 		return nil
 	}
 	class, ok := classOf(kind)
 	if !ok {
-		d.problemAt(f.label(), start, "line %d: source %q is not known", line, clip(string(kind)))
+		d.problemAt(f.label(), start, "line %d: source %q is not known", line, notes.Clip(string(kind)))
 	}
 	e := entry{line: int32(line), owner: nobody}
 	if class != "" {
@@ -160,7 +160,7 @@ func (d *decoder) confidence(f *file, offset int, raw []byte) float64 {
 	}
 	c, err := strconv.ParseFloat(string(raw), 64)
 	if err != nil || !(c > 0 && c <= 1) {
-		d.problemAt(f.label(), offset, "confidence %q is not between 0 and 1, read as 1", clip(string(raw)))
+		d.problemAt(f.label(), offset, "confidence %q is not between 0 and 1, read as 1", notes.Clip(string(raw)))
 		return 1
 	}
 	return c

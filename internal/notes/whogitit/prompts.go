@@ -1,6 +1,7 @@
 package whogitit
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/stemma-dev/stemma/internal/notes"
@@ -21,18 +22,18 @@ func (Source) Prompts(blob []byte) ([]notes.Prompt, error) {
 		prompts []notes.Prompt
 		session run
 	)
-	_, err = s.object(func(key []byte) error {
+	_, err = s.Object(func(key []byte) error {
 		switch string(key) {
 		case "session":
 			if session.known() {
-				return s.skip()
+				return s.Skip()
 			}
 			_, err := session.read(s, func(string, ...any) {}) // Decode tells
 			return err
 		case "prompts":
-			_, err := s.array(func() error {
-				if s.peek(); len(prompts) == maxPrompts {
-					return s.bad("more than %d prompts", maxPrompts)
+			_, err := s.Array(func() error {
+				if s.Peek(); len(prompts) == maxPrompts {
+					return s.Bad("more than %d prompts", maxPrompts)
 				}
 				p, isObject, err := readPrompt(s)
 				if isObject && err == nil {
@@ -42,7 +43,7 @@ func (Source) Prompts(blob []byte) ([]notes.Prompt, error) {
 			})
 			return err
 		default:
-			return s.skip()
+			return s.Skip()
 		}
 	})
 	for i := range prompts {
@@ -51,16 +52,16 @@ func (Source) Prompts(blob []byte) ([]notes.Prompt, error) {
 	return prompts, err
 }
 
-func readPrompt(s *scanner) (p notes.Prompt, isObject bool, err error) {
+func readPrompt(s *notes.Scanner) (p notes.Prompt, isObject bool, err error) {
 	p.Role = "user"
-	isObject, err = s.object(func(key []byte) (err error) {
+	isObject, err = s.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "text":
-			p.Text, err = s.text()
+			p.Text, err = s.Text()
 		case "timestamp":
-			p.Time, err = s.text()
+			p.Time, err = s.Text()
 		default:
-			err = s.skip()
+			err = s.Skip()
 		}
 		return err
 	})
@@ -68,20 +69,18 @@ func readPrompt(s *scanner) (p notes.Prompt, isObject bool, err error) {
 }
 
 // open gives a scanner at the object of a note.
-func open(blob []byte) (*scanner, error) {
+func open(blob []byte) (*notes.Scanner, error) {
 	if len(blob) > notes.MaxNote {
 		return nil, &notes.DecodeError{Source: Name, Offset: notes.MaxNote, Reason: fmt.Sprintf("longer than %d bytes", notes.MaxNote)}
 	}
-	s := &scanner{b: blob}
-	if len(blob) >= 3 && string(blob[:3]) == "\xef\xbb\xbf" {
-		s.pos = 3
-	}
-	switch c := s.peek(); {
-	case c == '{':
+	plain := bytes.TrimPrefix(blob, []byte("\xef\xbb\xbf"))
+	s := notes.NewScanner(Name, plain, len(blob)-len(plain))
+	switch {
+	case s.Peek() == '{':
 		return s, nil
-	case c == 0 && s.pos == len(blob):
+	case s.Left() == 0:
 		return nil, &notes.DecodeError{Source: Name, Reason: "empty"}
 	default:
-		return nil, s.bad("no JSON object")
+		return nil, s.Bad("no JSON object")
 	}
 }

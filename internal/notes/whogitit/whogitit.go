@@ -34,7 +34,6 @@ const (
 	maxFiles    = 200_000
 	maxEntries  = 1_000_000 // lines, of all files
 	maxPrompts  = 100_000
-	maxDepth    = 512 // levels of JSON
 	maxPath     = 1 << 16
 	maxID       = 1024      // bytes of the session's id
 	maxProblems = 50        // listed one by one; the others are counted
@@ -74,7 +73,7 @@ func (Source) Decode(_ string, blob []byte) (notes.Evidence, error) {
 	if err != nil {
 		return notes.Evidence{}, err
 	}
-	d := decoder{scanner: s, evidence: notes.Evidence{Source: Name, Whole: -1}, paths: make(map[string]bool)}
+	d := decoder{Scanner: s, evidence: notes.Evidence{Source: Name, Whole: -1}, paths: make(map[string]bool)}
 	if err := d.note(); err != nil {
 		return notes.Evidence{}, err
 	}
@@ -92,7 +91,7 @@ func agent() string {
 
 // decoder collects the evidence of one note.
 type decoder struct {
-	*scanner
+	*notes.Scanner
 	evidence notes.Evidence
 	version  int  // 0: the note states none
 	session  *run // nil: the note has none
@@ -118,7 +117,7 @@ func (d *decoder) problemAt(path string, offset int, format string, args ...any)
 		d.left++ // without making the text: a hostile note has millions
 		return
 	}
-	d.problem(&notes.DecodeError{Source: Name, Path: clip(path), Offset: int64(offset), Reason: fmt.Sprintf(format, args...)})
+	d.problem(&notes.DecodeError{Source: Name, Path: notes.Clip(path), Offset: int64(offset), Reason: fmt.Sprintf(format, args...)})
 }
 
 // problem names a part that could not be read.
@@ -132,8 +131,8 @@ func (d *decoder) problem(err error) {
 
 // note reads the object. The error says that nothing of it could be read.
 func (d *decoder) note() error {
-	start := d.pos
-	_, err := d.object(func(key []byte) error {
+	start := d.Offset()
+	_, err := d.Object(func(key []byte) error {
 		switch string(key) {
 		case "version":
 			return d.readVersion()
@@ -142,7 +141,7 @@ func (d *decoder) note() error {
 		case "files":
 			return d.readFiles()
 		default:
-			return d.skip()
+			return d.Skip()
 		}
 	})
 	nothing := len(d.evidence.Claims) == 0 && !d.session.known()
@@ -153,9 +152,9 @@ func (d *decoder) note() error {
 		d.problem(err)
 	case !d.found:
 		return &notes.DecodeError{Source: Name, Offset: int64(start), Reason: "no attribution: neither session nor files"}
-	case d.peek() != 0 || d.pos < len(d.b):
+	case d.Left() > 0:
 		// Two notes that "git notes append" or a rewrite of commits joined.
-		d.problemAt("", d.pos, "%d bytes after the end are not read", len(d.b)-d.pos)
+		d.problemAt("", d.Offset(), "%d bytes after the end are not read", d.Left())
 	}
 	if d.version == 0 {
 		d.problemAt("version", start, "missing, read as %d", newest)
@@ -167,15 +166,15 @@ func (d *decoder) note() error {
 }
 
 func (d *decoder) readVersion() error {
-	d.peek()
-	start := d.pos
-	raw, err := d.literal()
+	d.Peek()
+	start := d.Offset()
+	raw, err := d.Value()
 	if err != nil {
 		return err
 	}
 	n, bad := strconv.Atoi(string(raw))
 	if bad != nil || n < 1 || n > maxVersion {
-		d.problemAt("version", start, "no version: %q", clip(string(d.b[start:d.pos])))
+		d.problemAt("version", start, "no version: %q", notes.Clip(string(raw)))
 		return nil
 	}
 	if n != 2 && n != newest {
@@ -186,14 +185,14 @@ func (d *decoder) readVersion() error {
 }
 
 func (d *decoder) readSession() error {
-	d.peek()
-	start := d.pos
+	d.Peek()
+	start := d.Offset()
 	if d.session != nil {
 		d.problemAt("session", start, "a second one is not read")
-		return d.skip()
+		return d.Skip()
 	}
 	var r run
-	isObject, err := r.read(d.scanner, func(format string, args ...any) { d.problemAt("session.session_id", start, format, args...) })
+	isObject, err := r.read(d.Scanner, func(format string, args ...any) { d.problemAt("session.session_id", start, format, args...) })
 	if isObject {
 		d.found, d.session = true, &r
 	}
@@ -201,26 +200,26 @@ func (d *decoder) readSession() error {
 }
 
 // read reads a session; what was read before an error stands.
-func (r *run) read(s *scanner, problem func(format string, args ...any)) (isObject bool, err error) {
+func (r *run) read(s *notes.Scanner, problem func(format string, args ...any)) (isObject bool, err error) {
 	var id, model, provider string
-	isObject, err = s.object(func(key []byte) (err error) {
+	isObject, err = s.Object(func(key []byte) (err error) {
 		switch string(key) {
 		case "session_id":
-			id, err = s.text()
+			id, err = s.Text()
 		case "model":
-			_, err = s.object(func(key []byte) (err error) {
+			_, err = s.Object(func(key []byte) (err error) {
 				switch string(key) {
 				case "id":
-					model, err = s.text()
+					model, err = s.Text()
 				case "provider":
-					provider, err = s.text()
+					provider, err = s.Text()
 				default:
-					err = s.skip()
+					err = s.Skip()
 				}
 				return err
 			})
 		default:
-			err = s.skip()
+			err = s.Skip()
 		}
 		return err
 	})

@@ -35,6 +35,7 @@ type RefObservation struct {
 	Repository string    `json:"repository"`    // key of the repository node
 	Observer   string    `json:"observer"`      // who saw it
 	Observed   string    `json:"timeObserved"`  // RFC 3339, UTC
+	Claimed    *string   `json:"timeClaimed"`   // null: git does not say when a ref moved
 	Assertion  Assertion `json:"assertion"`     // always "observed"
 	Refs       []RefMove `json:"refs"`          // sorted by name
 }

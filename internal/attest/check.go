@@ -1,0 +1,92 @@
+package attest
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxText is the length in bytes of one text field of stemma's own predicates;
+// longer text is content, and belongs in the vault.
+const maxText = 4096
+
+// check collects the first fault of a value. Paths are JSON pointers below raw.
+type check struct {
+	raw []byte
+	err error
+}
+
+func (c *check) need(ok bool, path, reason string) {
+	if ok || c.err != nil {
+		return
+	}
+	c.err = &DecodeError{Path: path, Offset: offsetOf(c.raw, path), Reason: reason}
+}
+
+// present needs a field to be there, of whatever value.
+func (c *check) present(path string) {
+	if c.err == nil && offsetOf(c.raw, path) == 0 {
+		c.need(false, path, "missing: null says that it is not known")
+	}
+}
+
+// text needs something to be there.
+func (c *check) text(path, s string) {
+	c.need(s != "", path, "missing or empty")
+	c.optional(path, s)
+}
+
+// optional needs what is there to be short.
+func (c *check) optional(path, s string) {
+	c.need(len(s) <= maxText, path, fmt.Sprintf("text of %d bytes is over the limit of %d", len(s), maxText))
+}
+
+func (c *check) texts(path string, list []string) {
+	for i, s := range list {
+		c.text(fmt.Sprintf("%s/%d", path, i), s)
+	}
+}
+
+func (c *check) uri(path, s string) {
+	c.text(path, s)
+	u, err := url.Parse(s)
+	c.need(err == nil && u.Scheme != "", path, "want a URI")
+}
+
+func (c *check) oneOf(path, s string, allowed ...string) {
+	c.need(slices.Contains(allowed, s), path, "want one of: "+strings.Join(allowed, ", "))
+}
+
+// time needs RFC 3339 in UTC, as stemma writes it.
+func (c *check) time(path, s string) {
+	_, err := time.Parse(time.RFC3339, s)
+	c.need(err == nil && strings.HasSuffix(s, "Z"), path, "want a time in UTC (RFC 3339, ending in Z)")
+}
+
+// timeOf is time for a field that may be null.
+func (c *check) timeOf(path string, s *string) {
+	if s != nil {
+		c.time(path, *s)
+	}
+}
+
+// anyTime needs RFC 3339 in any zone, as others write it.
+func (c *check) anyTime(path, s string) {
+	_, err := time.Parse(time.RFC3339, s)
+	c.need(err == nil, path, "want a time (RFC 3339)")
+}
+
+// oid needs a full git object id.
+func (c *check) oid(path, s string) {
+	c.need(isHex(s, 40) || isHex(s, 64), path, "want a full object id in lower-case hex")
+}
+
+func (c *check) sha256(path, s string) {
+	c.need(isHex(s, 64), path, "want SHA-256 in lower-case hex")
+}
+
+func isHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}

@@ -236,7 +236,7 @@ func (e *edgeReader) give() error {
 			edges = append(edges, edge)
 		}
 	}
-	slices.SortFunc(edges, compareEdges)
+	slices.SortFunc(edges, store.CompareEdges)
 	for i := range edges {
 		if !e.yield(edges[i]) {
 			e.stopped = true
@@ -257,11 +257,11 @@ func (e *edgeReader) edge(r *rawEdge) (stemma.Edge, error) {
 	}
 	edge := stemma.Edge{
 		From: e.v.nodes[r.src], Kind: stemma.EdgeKind(kind), To: e.v.nodes[r.dst], Scope: e.v.nodes[r.scope],
-		Source:   o.source,
-		Strength: stemma.Strength{Tier: o.tier, Assertion: o.assertion, Method: o.method, Confidence: r.confidence},
+		Source:   o.Source,
+		Strength: stemma.Strength{Tier: o.Tier, Assertion: o.Assertion, Method: o.Method, Confidence: r.confidence},
 	}
 	l := &edge.Lines
-	err = unpackCounts(r.counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &edge.Candidate)
+	err = store.UnpackCounts(r.counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &edge.Candidate)
 	return edge, err
 }
 

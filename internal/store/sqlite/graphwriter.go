@@ -320,15 +320,13 @@ func (g *graphWriter) insertEdge(edges *bulk, e *stemma.Edge) error {
 	if err != nil {
 		return err
 	}
-	from, err := g.scribe.word(g.w, origin{
-		source: e.Source, tier: e.Strength.Tier, assertion: e.Strength.Assertion, method: e.Strength.Method,
-	}.word())
+	from, err := g.scribe.word(g.w, wordOrigin+store.OriginOf(e).Pack())
 	if err != nil {
 		return err
 	}
 	l := &e.Lines
 	return edges.add(g.org, g.nodes[e.From].id, kind, g.nodes[e.To].id, g.nodes[e.Scope].id, from, e.Strength.Confidence,
-		packCounts(l.AI, l.AIEdited, l.Human, l.Generated, l.Unknown, e.Candidate))
+		store.PackCounts(l.AI, l.AIEdited, l.Human, l.Generated, l.Unknown, e.Candidate))
 }
 
 func (g *graphWriter) insertTally(tallies *bulk, id stemma.NodeID, t *store.Tally) error {
@@ -349,7 +347,7 @@ func (g *graphWriter) insertTally(tallies *bulk, id stemma.NodeID, t *store.Tall
 	}
 	l := &t.Lines
 	return tallies.add(g.org, kind, t.Time, []byte(id.Key), group,
-		packCounts(flags, l.AI, l.AIEdited, l.Human, l.Generated, l.Unknown, t.Candidate, t.Sessions))
+		store.PackCounts(flags, l.AI, l.AIEdited, l.Human, l.Generated, l.Unknown, t.Candidate, t.Sessions))
 }
 
 // sweep removes those suspects that are no scope and have no edge.

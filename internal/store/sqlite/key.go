@@ -1,10 +1,8 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
 	"errors"
@@ -16,34 +14,16 @@ import (
 	"github.com/stemma-dev/stemma/internal/store"
 )
 
-// keyDigest is what stands for a key: enough that no two are ever the same.
-type keyDigest [16]byte
-
-func digestKey(key string) keyDigest {
-	sum := sha256.Sum256([]byte(key))
-	return keyDigest(sum[:])
-}
-
 // head is what a digest is found by; two digests may have the same.
-func (d keyDigest) head() int64 { return int64(binary.BigEndian.Uint64(d[:])) }
-
-// digestsOf gives the digests of keys, sorted and each once.
-func digestsOf(keys []string) []keyDigest {
-	digests := make([]keyDigest, len(keys))
-	for i, key := range keys {
-		digests[i] = digestKey(key)
-	}
-	slices.SortFunc(digests, func(a, b keyDigest) int { return bytes.Compare(a[:], b[:]) })
-	return slices.Compact(digests)
-}
+func head(d store.KeyDigest) int64 { return int64(binary.BigEndian.Uint64(d[:])) }
 
 // eachDigest calls fn for the digests of a column.
-func eachDigest(column []byte, fn func(keyDigest) error) error {
-	if len(column)%len(keyDigest{}) != 0 {
+func eachDigest(column []byte, fn func(store.KeyDigest) error) error {
+	if len(column)%len(store.KeyDigest{}) != 0 {
 		return fmt.Errorf("keys of a scope: %d bytes: %w", len(column), stemma.ErrInvalid)
 	}
-	for chunk := range slices.Chunk(column, len(keyDigest{})) {
-		if err := fn(keyDigest(chunk)); err != nil {
+	for chunk := range slices.Chunk(column, len(store.KeyDigest{})) {
+		if err := fn(store.KeyDigest(chunk)); err != nil {
 			return err
 		}
 	}
@@ -60,8 +40,8 @@ func (g *graphWriter) clearKeys(node int64) error {
 	if err != nil {
 		return err
 	}
-	if err := eachDigest(digests, func(digest keyDigest) error {
-		_, err := g.w.exec("DELETE FROM key_scope WHERE org = ? AND head = ? AND node = ?", g.org, digest.head(), node)
+	if err := eachDigest(digests, func(digest store.KeyDigest) error {
+		_, err := g.w.exec("DELETE FROM key_scope WHERE org = ? AND head = ? AND node = ?", g.org, head(digest), node)
 		return err
 	}); err != nil {
 		return err
@@ -81,9 +61,9 @@ func (g *graphWriter) insertKeys(scopes []store.Scope) error {
 		}
 		node := g.nodes[scopes[i].ID].id
 		var column []byte
-		for _, digest := range digestsOf(scopes[i].Keys) {
+		for _, digest := range store.DigestKeys(scopes[i].Keys) {
 			column = append(column, digest[:]...)
-			all = append(all, entry{digest.head(), node})
+			all = append(all, entry{head(digest), node})
 		}
 		if err := own.add(g.org, node, column); err != nil {
 			return err
@@ -102,13 +82,13 @@ func (g *graphWriter) insertKeys(scopes []store.Scope) error {
 // ScopesByKey gives the scopes that have one of the keys.
 func (s *Store) ScopesByKey(ctx context.Context, keys []string) iter.Seq2[store.KeyedScope, error] {
 	return sequence(ctx, s, "find scopes by key", func(v *view, yield func(store.KeyedScope) bool) error {
-		asked := make(map[keyDigest]string, len(keys))
+		asked := make(map[store.KeyDigest]string, len(keys))
 		var heads []int64
 		for _, key := range keys {
-			digest := digestKey(key)
+			digest := store.DigestKey(key)
 			if _, ok := asked[digest]; !ok {
 				asked[digest] = key
-				heads = append(heads, digest.head())
+				heads = append(heads, head(digest))
 			}
 		}
 		slices.Sort(heads)
@@ -127,7 +107,7 @@ func (s *Store) ScopesByKey(ctx context.Context, keys []string) iter.Seq2[store.
 // keyChunk is how many keys are looked up at once.
 const keyChunk = 1000
 
-func (v *view) scopesByHead(heads []int64, asked map[keyDigest]string, given map[int64]bool, yield func(store.KeyedScope) bool) (stopped bool, err error) {
+func (v *view) scopesByHead(heads []int64, asked map[store.KeyDigest]string, given map[int64]bool, yield func(store.KeyedScope) bool) (stopped bool, err error) {
 	var node, kind int64
 	var key, digests sql.RawBytes
 	err = v.each(`
@@ -146,7 +126,7 @@ func (v *view) scopesByHead(heads []int64, asked map[keyDigest]string, given map
 				return err
 			}
 			id := stemma.NodeID{Kind: stemma.NodeKind(word), Key: string(key)}
-			return eachDigest(digests, func(digest keyDigest) error {
+			return eachDigest(digests, func(digest store.KeyDigest) error {
 				if key, ok := asked[digest]; ok && !yield(store.KeyedScope{Key: key, ID: id}) {
 					stopped = true
 					return errStop

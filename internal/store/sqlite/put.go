@@ -24,7 +24,7 @@ func (s *Store) put(ctx context.Context, b store.Batch) error {
 	if s.evidence.readOnly {
 		return s.evidence.denied()
 	}
-	scopes, err := check(b)
+	scopes, err := store.Check(b)
 	if err != nil {
 		return err
 	}

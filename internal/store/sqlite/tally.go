@@ -141,7 +141,7 @@ func (r *tallyReader) give() error {
 	t := store.Tally{Group: group, Time: r.time}
 	l := &t.Lines
 	flags := 0
-	if err := unpackCounts(r.counts, &flags, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown,
+	if err := store.UnpackCounts(r.counts, &flags, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown,
 		&t.Candidate, &t.Sessions); err != nil {
 		return err
 	}

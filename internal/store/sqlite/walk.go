@@ -229,8 +229,8 @@ func (w *walker) facts(raw []rawFact) ([]store.Fact, error) {
 		if !ok {
 			return nil, fmt.Errorf("word %d is missing: %w", f.origin, stemma.ErrInvalid)
 		}
-		f.Source = o.source
-		f.Strength = stemma.Strength{Tier: o.tier, Assertion: o.assertion, Method: o.method, Confidence: f.confidence}
+		f.Source = o.Source
+		f.Strength = stemma.Strength{Tier: o.Tier, Assertion: o.Assertion, Method: o.Method, Confidence: f.confidence}
 		facts = store.AddFact(facts, f.Fact)
 	}
 	slices.SortFunc(facts, store.CompareFacts)
@@ -261,7 +261,7 @@ func (w *walker) linksOf(id int64) (links []rawLink, atLeast bool, err error) {
 		}
 		f.Scopes = 1
 		l := &f.Lines
-		if err := unpackCounts(counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &f.Candidate); err != nil {
+		if err := store.UnpackCounts(counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &f.Candidate); err != nil {
 			return err
 		}
 		links[last].add(f)

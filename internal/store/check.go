@@ -1,4 +1,4 @@
-package sqlite
+package store
 
 import (
 	"cmp"
@@ -9,13 +9,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/stemma-dev/stemma"
-	"github.com/stemma-dev/stemma/internal/store"
 )
 
-// check finds what is wrong with a batch before anything is written, and gives
+// Check finds what is wrong with a batch before anything is written, and gives
 // its scopes as they are to be stored: each once, the last of those that
-// replace each other, with edges that are complete, sorted and each once.
-func check(b store.Batch) ([]store.Scope, error) {
+// replace each other, with edges that are complete, sorted and each once. The error is ErrInvalid.
+func Check(b Batch) ([]Scope, error) {
 	for i := range b.Statements {
 		if err := checkStatement(&b.Statements[i]); err != nil {
 			return nil, err
@@ -30,7 +29,7 @@ func check(b store.Batch) ([]store.Scope, error) {
 	for i := range b.Scopes {
 		last[b.Scopes[i].ID] = i
 	}
-	scopes := make([]store.Scope, 0, len(last))
+	scopes := make([]Scope, 0, len(last))
 	for i := range b.Scopes {
 		scope := b.Scopes[i]
 		if err := checkScope(&scope); err != nil {
@@ -43,7 +42,7 @@ func check(b store.Batch) ([]store.Scope, error) {
 	return scopes, nil
 }
 
-func checkStatement(s *store.KeyedStatement) error {
+func checkStatement(s *KeyedStatement) error {
 	name := fmt.Sprintf("statement %q of source %q", s.EventID, s.Source)
 	if s.Source == "" || s.EventID == "" {
 		return fmt.Errorf("%s: no idempotency key: %w", name, stemma.ErrInvalid)
@@ -64,7 +63,7 @@ func checkStatement(s *store.KeyedStatement) error {
 	return nil
 }
 
-func checkScope(s *store.Scope) error {
+func checkScope(s *Scope) error {
 	if err := checkID(s.ID); err != nil {
 		return err
 	}
@@ -106,9 +105,9 @@ func checkEdges(scope stemma.NodeID, given []stemma.Edge) ([]stemma.Edge, error)
 			return nil, fmt.Errorf("edge %s -%s-> %s: %w", e.From, e.Kind, e.To, err)
 		}
 	}
-	slices.SortFunc(edges, compareEdges)
+	slices.SortFunc(edges, CompareEdges)
 	for i := 1; i < len(edges); i++ {
-		if compareEdges(edges[i-1], edges[i]) == 0 && edges[i-1] != edges[i] {
+		if CompareEdges(edges[i-1], edges[i]) == 0 && edges[i-1] != edges[i] {
 			e := edges[i]
 			return nil, fmt.Errorf("edge %s -%s-> %s of source %q: given twice, and different: %w",
 				e.From, e.Kind, e.To, e.Source, stemma.ErrInvalid)
@@ -133,9 +132,9 @@ func checkEdge(e *stemma.Edge) error {
 	return checkCounts(e.Lines, e.Candidate, 0)
 }
 
-// compareEdges orders edges as the contract has it; edges of one source that
+// CompareEdges orders edges as the contract has it; edges of one source that
 // compare equal are one edge.
-func compareEdges(a, b stemma.Edge) int {
+func CompareEdges(a, b stemma.Edge) int {
 	return cmp.Or(
 		a.From.Compare(b.From),
 		strings.Compare(string(a.Kind), string(b.Kind)),

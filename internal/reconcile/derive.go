@@ -123,10 +123,6 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 
 // redo gives the dirty commits that the store has and that are not new.
 func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func(string) bool) {
-	gone := make(map[string]bool, len(d.plan.gone))
-	for _, id := range d.plan.gone {
-		gone[id] = true
-	}
 	var again []string
 	want := d.plan.dirty
 	if d.plan.all {
@@ -140,7 +136,7 @@ func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func
 		}
 	}
 	for id := range want {
-		if given[id] || gone[id] {
+		if given[id] {
 			continue
 		}
 		has, err := d.run.Store.Node(ctx, stemma.CommitID(id))
@@ -213,12 +209,10 @@ func (d *derivation) progress() {
 
 // gone gives the commits that the store has and no ref reaches.
 func (d *derivation) gone() []string {
-	gone := d.plan.gone
-	if d.plan.full {
-		for id := range d.plan.stored {
-			if !d.reached[id] {
-				gone = append(gone, id)
-			}
+	var gone []string
+	for id := range d.plan.stored { // none but in a full plan
+		if !d.reached[id] {
+			gone = append(gone, id)
 		}
 	}
 	slices.Sort(gone)

@@ -267,7 +267,6 @@ type plan struct {
 	old     []string        // tips whose history is derived already
 	dirty   map[string]bool // commits whose evidence or rules changed
 	all     bool            // every commit is dirty
-	gone    []string        // commits that no ref reaches any more
 	stored  map[string]bool // in a full plan: commits that the store has
 	redone  []string        // filled by derive: dirty commits that were derived again
 }
@@ -297,7 +296,7 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 		}
 	}
 	if p.full {
-		p.old, p.gone = nil, nil
+		p.old = nil
 		p.stored = make(map[string]bool)
 		repository := stemma.NodeID{Kind: stemma.KindRepository, Key: r.report.Repository}
 		for e, err := range r.Store.Edges(ctx, store.EdgeQuery{To: []stemma.NodeID{repository}, Kinds: []stemma.EdgeKind{stemma.EdgeIn}}) {

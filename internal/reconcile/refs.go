@@ -46,6 +46,12 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 		if ref.ID == "" || !evidence && !r.selected(ref.Name) {
 			continue
 		}
+		if ref.Name == head && strings.HasPrefix(ref.Target, "refs/heads/") {
+			// Its branch says the same, and each worktree has another HEAD. It was
+			// read after the branches: a commit that it reached in between would be
+			// taken in and observed by nobody.
+			continue
+		}
 		at := ref.ID
 		if !evidence {
 			if ref.Commit == "" {
@@ -53,10 +59,6 @@ func (r *run) readRefs(ctx context.Context) ([]git.Ref, error) {
 			}
 			at = ref.Commit
 			tips[at] = true
-		}
-		if ref.Name == head && strings.HasPrefix(ref.Target, "refs/heads/") {
-			// Its branch says the same, and each worktree has another HEAD.
-			continue
 		}
 		r.now[ref.Name] = stemma.RefMove{Name: ref.Name, At: at, Target: ref.Target}
 	}

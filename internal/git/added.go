@@ -60,6 +60,10 @@ const chunk = 128
 // goroutine, which has ended when the sequence has. The sequence ends at its
 // first error; an object that is missing or damaged is not one.
 func (r *Repo) Added(ctx context.Context, commits iter.Seq[string], workers int) iter.Seq2[Diff, error] {
+	return r.added(ctx, commits, workers, false)
+}
+
+func (r *Repo) added(ctx context.Context, commits iter.Seq[string], workers int, lines bool) iter.Seq2[Diff, error] {
 	return func(yield func(Diff, error) bool) {
 		if workers <= 0 {
 			workers = 2
@@ -76,7 +80,7 @@ func (r *Repo) Added(ctx context.Context, commits iter.Seq[string], workers int)
 		})
 		for range workers {
 			running.Go(func() {
-				d := differ{r: r, ctx: ctx, processes: map[*diffQuestion]*process{}, careful: r.lacksBlobs()}
+				d := differ{r: r, ctx: ctx, processes: map[*diffQuestion]*process{}, careful: r.lacksBlobs(), lines: lines}
 				defer d.close()
 				for ids := range chunks {
 					if err := d.run(ids, func(diff Diff) error { return send(ctx, results, diffResult{diff: diff}) }); err != nil {
@@ -156,6 +160,7 @@ type differ struct {
 	processes map[*diffQuestion]*process
 	deaths    int
 	careful   bool
+	lines     bool // give Hunks
 }
 
 // manyDeaths is how often a process may die before the objects are looked for
@@ -267,7 +272,7 @@ func (d *differ) converse(q *diffQuestion, ids []string, emit func(Diff) error, 
 	defer asking.Wait()
 
 	parser := newDiffParser(p.out, d.r.hexLen())
-	parser.wantBlobs = q.blobs
+	parser.wantBlobs, parser.wantLines = q.blobs, d.lines
 	err = parser.read(endOfChunk, func(e *diffEntry) error {
 		if err := skipTo(e.id, ids, &done, emit); err != nil {
 			return err

@@ -276,6 +276,7 @@ func TestAddedTellsStatusNamesAndRanges(t *testing.T) {
 			t.Errorf("commit %d: no file %q in %+v", test.commit, test.want.Path, files)
 			continue
 		}
+		files[i].Old, files[i].New = "", ""
 		if diff := cmp.Diff(test.want, files[i]); diff != "" {
 			t.Errorf("commit %d: %q (-want +got):\n%s", test.commit, test.want.Path, diff)
 		}

@@ -26,6 +26,12 @@ type FileDiff struct {
 	Binary    bool
 	Submodule bool
 	Ranges    []LineRange // the added lines in the file after the commit, sorted, apart
+
+	// Old and New are the ids of the file's blobs before and after the commit,
+	// "" where it has none there, and of a pure rename. A merge has no Old.
+	Old, New string
+	// Hunks are the lines themselves, in order; only Patches gives them.
+	Hunks []Hunk
 }
 
 // diffEntry is one commit in the output of diff-tree.
@@ -38,6 +44,8 @@ type diffEntry struct {
 	renamed bool
 	blobs   []string // that the raw lines name, in a pass that asks for those
 	excess  string   // why the entry was cut off, "" if it was not
+	lines   int      // in hunks
+	hunk    Hunk     // that is being read
 }
 
 // The limits of one commit. What is over them is not counted, and the commit
@@ -61,8 +69,10 @@ type diffParser struct {
 	inFile bool // the next line may be a hunk
 	// wantBlobs collects the ids of raw lines.
 	wantBlobs bool
+	wantLines bool // fills Hunks
 	weight    int
 	limit     int // of weight
+	sum       lineSum
 }
 
 func newDiffParser(r *bufio.Reader, hexLen int) *diffParser {
@@ -189,7 +199,7 @@ func (p *diffParser) endFile() {
 	if n := len(p.cur.files); n >= 2 {
 		old, new := &p.cur.files[n-2], &p.cur.files[n-1]
 		if old.Path == new.Path && old.Status == 'D' && new.Status == 'A' {
-			new.Status, new.Deleted = 'T', old.Deleted
+			new.Status, new.Deleted, new.Old = 'T', old.Deleted, old.Old
 			p.cur.files[n-2] = *new
 			p.cur.files = p.cur.files[:n-1]
 		}
@@ -256,6 +266,12 @@ func (p *diffParser) extended(word string, rest []byte) error {
 			p.file.Submodule = true
 		}
 		old, new, _ := strings.Cut(ids, "..")
+		if !isZero(new) {
+			p.file.New = new
+		}
+		if !isZero(old) && !strings.Contains(old, ",") {
+			p.file.Old = old
+		}
 		if strings.Contains(old, ",") && !isZero(new) && slices.ContainsFunc(strings.Split(old, ","), isZero) {
 			p.cur.renamed = true
 		}
@@ -274,13 +290,14 @@ func (p *diffParser) hunk(rest []byte) error {
 	if !p.inFile || len(f) < 3 || len(f[0]) == 0 || f[0][0] != '-' || len(f[1]) == 0 || f[1][0] != '+' || !bytes.HasPrefix(f[2], []byte("@@")) {
 		return p.fail("hunk header malformed")
 	}
-	_, old, ok1 := span(f[0][1:])
+	from, old, ok1 := span(f[0][1:])
 	at, new, ok2 := span(f[1][1:])
 	if !ok1 || !ok2 {
 		return p.fail("hunk header malformed")
 	}
+	h := p.beginHunk(from, at)
 	for old > 0 || new > 0 {
-		first, err := p.skip()
+		first, line, err := p.content(1)
 		if err != nil {
 			return err
 		}
@@ -288,9 +305,11 @@ func (p *diffParser) hunk(rest []byte) error {
 		case first == '-' && old > 0:
 			old--
 			p.lose(1)
+			p.keep(&h.Removed, line)
 		case first == '+' && new > 0:
 			new--
 			p.gain(at)
+			p.keep(&h.Added, line)
 			at++
 		case first == ' ' && old > 0 && new > 0:
 			old--
@@ -301,6 +320,7 @@ func (p *diffParser) hunk(rest []byte) error {
 			return p.fail("hunk is not as long as its header says")
 		}
 	}
+	p.endHunk(h)
 	return nil
 }
 
@@ -316,6 +336,7 @@ func (p *diffParser) combinedHunk(parents int, rest []byte) error {
 	if !ok {
 		return p.fail("hunk header of a merge malformed")
 	}
+	h := p.beginHunk(0, at)
 	for {
 		next, err := p.r.Peek(1)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -332,7 +353,8 @@ func (p *diffParser) combinedHunk(parents int, rest []byte) error {
 		lost := bytes.Count(signs, []byte{'-'}) == parents
 		gained := bytes.Count(signs, []byte{'+'}) == parents
 		note := next[0] == '\\'
-		if _, err := p.skip(); err != nil {
+		_, line, err := p.content(parents)
+		if err != nil {
 			return err
 		}
 		switch {
@@ -347,6 +369,11 @@ func (p *diffParser) combinedHunk(parents int, rest []byte) error {
 			}
 			if gained {
 				p.gain(at)
+				if p.wantLines && h.NewStart+len(h.Added) != at {
+					p.endHunk(h)
+					h = p.beginHunk(0, at)
+				}
+				p.keep(&h.Added, line)
 			}
 			at++
 		}
@@ -354,6 +381,7 @@ func (p *diffParser) combinedHunk(parents int, rest []byte) error {
 	if left != 0 {
 		return p.fail("hunk of a merge is shorter than its header says")
 	}
+	p.endHunk(h)
 	return nil
 }
 

@@ -30,7 +30,7 @@ func FuzzDiffParser(f *testing.F) {
 	f.Add("\x00"+a+"\ndiff --git a/x b/x\ndeleted file mode 120000\n@@ -1 +0,0 @@\n-x\ndiff --git a/x b/x\nnew file mode 100644\n@@ -0,0 +1 @@\n+x\nend\n", false)
 	f.Fuzz(func(t *testing.T, in string, blobs bool) {
 		p := newDiffParser(bufio.NewReaderSize(strings.NewReader(in), 16), 40)
-		p.wantBlobs = blobs
+		p.wantBlobs, p.wantLines = blobs, !blobs
 		err := p.read("end", func(e *diffEntry) error {
 			for _, file := range e.files {
 				lines := 0
@@ -42,6 +42,13 @@ func FuzzDiffParser(f *testing.F) {
 				}
 				if lines != file.Added {
 					t.Errorf("%q: ranges hold %d lines, Added is %d", file.Path, lines, file.Added)
+				}
+				held := 0
+				for _, h := range file.Hunks {
+					held += len(h.Added)
+				}
+				if !blobs && held != file.Added {
+					t.Errorf("%q: hunks hold %d lines, Added is %d", file.Path, held, file.Added)
 				}
 				if lines > len(in) {
 					t.Errorf("%q: %d lines out of %d bytes", file.Path, lines, len(in))

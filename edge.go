@@ -79,6 +79,9 @@ var ends = map[EdgeKind][][2]NodeKind{
 	EdgeCovers:       {{KindWaiver, KindVerdict}},
 }
 
+// Valid reports whether k is one of the edge kinds.
+func (k EdgeKind) Valid() bool { return len(ends[k]) > 0 }
+
 // Joins reports whether an edge of this kind may lead from one kind of node to
 // the other. It is false for an unknown edge kind.
 func (k EdgeKind) Joins(effect, cause NodeKind) bool {

@@ -60,7 +60,7 @@ new. What nothing tells is called unknown, never human.`,
 	flags.BoolVar(&o.json, "json", false, "print JSON; the schema is named in its field \"schema\" and documented in doc/json.md")
 	flags.StringVar(&o.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVar(&o.noRefresh, "no-refresh", false, "ask the index as it is, even if the repository has moved on")
-	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newDump(o))
+	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newBench(o), newDump(o))
 	return root
 }
 

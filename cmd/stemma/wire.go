@@ -97,6 +97,11 @@ func (b *bench) openIndex(ctx context.Context) error {
 	return b.readClone(ctx)
 }
 
+// openStore opens a store by itself, without a repository, for measurements.
+func openStore(ctx context.Context, where string) (store.Store, error) {
+	return sqlite.Open(ctx, where, organisation)
+}
+
 func (b *bench) close() {
 	if b.store != nil {
 		b.store.Close()

@@ -185,23 +185,17 @@ const cheapSkip = 4 << 20
 
 // object reads one whole object of the wanted type.
 func (r *Repo) object(ctx context.Context, question, want string, limit int64) ([]byte, error) {
-	var data []byte
-	err := r.ask(ctx, giveObjects, question, func(head object, p *process) (bool, error) {
-		var refused error
-		switch {
-		case head.kind != want:
-			refused = fmt.Errorf("%w: %s is a %s, not a %s", stemma.ErrInvalid, clip(printable(question)), head.kind, want)
-		case head.size > limit:
-			refused = fmt.Errorf("%w: %s has %d bytes, over the limit of %d", stemma.ErrInvalid, clip(printable(question)), head.size, limit)
-		}
-		if refused != nil {
-			if head.size > cheapSkip {
-				return false, refused
-			}
-			if _, err := io.CopyN(io.Discard, p.out, head.size+1); err != nil {
-				return false, p.broken(err)
-			}
-			return true, refused
+	_, data, err := r.give(ctx, question, want, limit)
+	return data, err
+}
+
+// give reads one whole object of the wanted type, with its head. The head is
+// given, too, where the object is refused.
+func (r *Repo) give(ctx context.Context, question, want string, limit int64) (head object, data []byte, err error) {
+	err = r.ask(ctx, giveObjects, question, func(got object, p *process) (bool, error) {
+		head = got
+		if fit, err := p.refuse(question, head, want, limit); err != nil {
+			return fit, err
 		}
 		data = make([]byte, head.size+1)
 		if _, err := io.ReadFull(p.out, data); err != nil {
@@ -211,9 +205,29 @@ func (r *Repo) object(ctx context.Context, question, want string, limit int64) (
 		return true, nil
 	})
 	if err != nil {
-		return nil, err
+		return head, nil, err
 	}
-	return data, nil
+	return head, data, nil
+}
+
+// refuse passes an object that is not what was wanted, and says why it is not.
+// fit says whether the process can be asked again.
+func (p *process) refuse(question string, head object, want string, limit int64) (fit bool, err error) {
+	switch {
+	case head.kind != want:
+		err = fmt.Errorf("%w: %s is a %s, not a %s", stemma.ErrInvalid, clip(printable(question)), head.kind, want)
+	case head.size > limit:
+		err = fmt.Errorf("%w: %s has %d bytes, over the limit of %d", stemma.ErrInvalid, clip(printable(question)), head.size, limit)
+	default:
+		return true, nil
+	}
+	if head.size > cheapSkip {
+		return false, err
+	}
+	if _, end := io.CopyN(io.Discard, p.out, head.size+1); end != nil {
+		return false, p.broken(end)
+	}
+	return true, err
 }
 
 // Blob gives the content of a blob of at most limit bytes. The error is of kind

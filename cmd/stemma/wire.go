@@ -22,6 +22,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/notes/entire"
 	"github.com/stemma-dev/stemma/internal/notes/gitai"
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
 	"github.com/stemma-dev/stemma/internal/notes/whogitit"
@@ -33,9 +34,10 @@ import (
 // organisation is the tenant of an index on one machine.
 const organisation = "local"
 
-// noteSources and commitSources are the importers, in the order in which they
+// noteSources, keyedSources and commitSources are the importers, in the order in which they
 // give the owner of a line that several agree on.
 func noteSources() []notes.NoteSource     { return []notes.NoteSource{gitai.Source{}, whogitit.Source{}} }
+func keyedSources() []notes.KeyedSource   { return []notes.KeyedSource{entire.Source{}} }
 func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers.Source{}} }
 
 // bench is what a command works with: a repository and its index.
@@ -284,6 +286,9 @@ func sourceNames() string {
 	for _, s := range noteSources() {
 		names = append(names, s.Name())
 	}
+	for _, s := range keyedSources() {
+		names = append(names, s.Name())
+	}
 	for _, s := range commitSources() {
 		names = append(names, s.Name())
 	}
@@ -316,7 +321,7 @@ func (b *bench) current(fingerprint string) bool {
 
 func (b *bench) config() reconcile.Config {
 	return reconcile.Config{
-		Repo: b.repo, Store: b.store, Notes: noteSources(), Commits: commitSources(),
+		Repo: b.repo, Store: b.store, Notes: noteSources(), Keyed: keyedSources(), Commits: commitSources(),
 		Now: time.Now, Observer: b.observer, Person: b.person,
 		AgentEra: b.settings.AgentEra, Generated: b.settings.Generated,
 		AllRefs: b.settings.AllRefs, Branch: b.settings.Branch,

@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 1
+const Algorithm = 2
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.
@@ -444,23 +444,43 @@ func (w *work) owner(o stemma.Owner) int {
 
 // took adds the sessions that took part as candidates of the unknown lines.
 // Where another source names sessions of the same agent, those are the
-// candidates: an unnamed session would count one session twice.
+// candidates: an unnamed session would count one session twice. A session of
+// which not even the agent is known is any of those that are.
 func (w *work) took() {
-	for i, s := range w.said {
-		open := w.row.Lines.Unknown - w.row.Conflicts
-		if len(s.Claims) > 0 {
-			// A source that tells lines has told which are this session's: none.
-			open = 0
+	for i := range w.said {
+		w.tookPart(i, func(s notes.Session) bool { return s.ID != "" || s.Agent != "" })
+	}
+	for i := range w.said {
+		w.tookPart(i, func(s notes.Session) bool { return s.ID == "" && s.Agent == "" })
+	}
+}
+
+// tookPart adds the sessions of one source that are wanted now.
+func (w *work) tookPart(source int, wanted func(notes.Session) bool) {
+	s := w.said[source]
+	open := w.row.Lines.Unknown - w.row.Conflicts
+	if len(s.Claims) > 0 {
+		// A source that tells lines has told which are this session's: none.
+		open = 0
+	}
+	counted := make(map[string]bool) // a session with two models is one
+	for _, t := range s.Took {
+		session := s.Sessions[t]
+		if !wanted(session) {
+			continue
 		}
-		for _, t := range s.Took {
-			w.row.Sources[i].Took++
-			session := s.Sessions[t]
-			if session.ID == "" && w.candidate(agentKey(session), open) {
-				continue
-			}
-			o := w.sessionOwner(i, t, stemma.ClassUnknown, session.Strength)
-			w.mayHave(&w.row.Owners[o], open)
+		if key := sessionKey(w.commit.ID, session); session.ID == "" || !counted[key] {
+			counted[key] = true
+			w.row.Sources[source].Took++
 		}
+		if session.ID == "" && session.Agent == "" && slices.ContainsFunc(w.row.Owners, func(o stemma.Owner) bool { return o.Session != "" }) {
+			continue
+		}
+		if session.ID == "" && w.candidate(agentKey(session), open) {
+			continue
+		}
+		o := w.sessionOwner(source, t, stemma.ClassUnknown, session.Strength)
+		w.mayHave(&w.row.Owners[o], open)
 	}
 }
 

@@ -26,6 +26,8 @@ type Evidence struct {
 	Whole int
 	// WholeStrength is the strength of Whole.
 	WholeStrength stemma.Strength
+	// Figures are counts that the source states without telling lines.
+	Figures []Figure
 	// Problems are the parts that could not be read. The rest stands.
 	Problems []string
 }

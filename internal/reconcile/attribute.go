@@ -32,6 +32,9 @@ func Attribute(ctx context.Context, cfg Config, commit string) (stemma.Attributi
 	if err := r.readEvidence(ctx); err != nil {
 		return stemma.Attribution{}, err
 	}
+	if err := r.openKeyed(ctx); err != nil {
+		return stemma.Attribution{}, err
+	}
 	c, err := r.Repo.Commit(ctx, commit)
 	if err != nil {
 		return stemma.Attribution{}, err
@@ -46,6 +49,9 @@ func Attribute(ctx context.Context, cfg Config, commit string) (stemma.Attributi
 		}
 		generated, err := r.generated.matcher(diff.Files)
 		if err != nil {
+			return stemma.Attribution{}, err
+		}
+		if said, err = r.withKeyed(ctx, c, diff, said); err != nil {
 			return stemma.Attribution{}, err
 		}
 		return attribution.Commit(c, diff, said, r.rules(generated)), nil

@@ -30,7 +30,7 @@ func (r *run) derive(ctx context.Context, p *plan) error {
 		if err != nil {
 			return errors.Join(d.failed(), err)
 		}
-		scope, err := d.scope(diff)
+		scope, err := d.scope(ctx, diff)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,9 @@ func (r *run) derive(ctx context.Context, p *plan) error {
 		scopes = append(scopes, store.Scope{ID: stemma.CommitID(id), Gone: true})
 	}
 	r.report.Removed = len(gone)
-	r.countUnreached(d)
+	if err := r.countUnreached(ctx, d); err != nil {
+		return err
+	}
 	return r.Store.Put(ctx, store.Batch{Scopes: scopes})
 }
 
@@ -63,6 +65,7 @@ type derivation struct {
 	mu      sync.Mutex // guards what follows
 	waiting map[string]waiting
 	reached map[string]bool // in a full plan: commits that a ref reaches
+	named   map[string]bool // in a full plan: keys of evidence that these name
 	err     error
 	total   int
 	done    int
@@ -70,8 +73,9 @@ type derivation struct {
 
 // waiting is a commit whose added lines are being read.
 type waiting struct {
-	commit *git.Commit // without its message
-	again  bool        // the store has had it
+	commit *git.Commit // without its message, unless it names keys
+	keys   []string
+	again  bool // the store has had it
 	said   []attribution.Said
 }
 
@@ -94,7 +98,7 @@ func (d *derivation) fail(err error) {
 func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if d.plan.full {
-			d.reached = make(map[string]bool)
+			d.reached, d.named = make(map[string]bool), make(map[string]bool)
 		}
 		given := make(map[string]bool)
 		query := git.HistoryQuery{Tips: d.run.tips, Not: d.plan.old}
@@ -105,6 +109,9 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 			}
 			if d.plan.full {
 				d.reached[c.ID] = true
+				for _, key := range d.run.keys(c) {
+					d.named[key] = true
+				}
 				if d.plan.stored[c.ID] && !d.plan.all && !d.plan.dirty[c.ID] {
 					continue
 				}
@@ -168,16 +175,19 @@ func (d *derivation) give(ctx context.Context, c *git.Commit, again bool, yield 
 		d.fail(fmt.Errorf("evidence on %s: %w", c.ID, err))
 		return false
 	}
-	c.Message = nil
+	keys := d.run.keys(c)
+	if len(keys) == 0 {
+		c.Message = nil
+	}
 	d.mu.Lock()
-	d.waiting[c.ID] = waiting{commit: c, said: said, again: again}
+	d.waiting[c.ID] = waiting{commit: c, keys: keys, said: said, again: again}
 	d.total++
 	d.mu.Unlock()
 	return yield(c.ID)
 }
 
 // scope attributes one commit.
-func (d *derivation) scope(diff git.Diff) (store.Scope, error) {
+func (d *derivation) scope(ctx context.Context, diff git.Diff) (store.Scope, error) {
 	d.mu.Lock()
 	w, ok := d.waiting[diff.Commit]
 	delete(d.waiting, diff.Commit)
@@ -190,14 +200,20 @@ func (d *derivation) scope(diff git.Diff) (store.Scope, error) {
 	if err != nil {
 		return store.Scope{}, err
 	}
-	row := attribution.Commit(w.commit, diff, w.said, d.run.rules(generated))
+	said, err := d.run.withKeyed(ctx, w.commit, diff, w.said)
+	if err != nil {
+		return store.Scope{}, err
+	}
+	row := attribution.Commit(w.commit, diff, said, d.run.rules(generated))
 	if w.again {
 		d.plan.redone = append(d.plan.redone, diff.Commit)
 		d.run.report.Redone++
 	} else {
 		d.run.report.Added++
 	}
-	return project.Commit(row, d.run.report.Repository), nil
+	scope := project.Commit(row, d.run.report.Repository)
+	scope.Keys = w.keys
+	return scope, nil
 }
 
 func (d *derivation) progress() {
@@ -258,9 +274,9 @@ func (r *run) readEvidence(ctx context.Context) error {
 
 // countUnreached counts the evidence on commits that no ref reaches. It is
 // known in a full plan alone; else the commits that have evidence are asked for.
-func (r *run) countUnreached(d *derivation) {
+func (r *run) countUnreached(ctx context.Context, d *derivation) error {
 	if d.reached == nil {
-		return
+		return nil
 	}
 	r.report.Unreached = make(map[string]int)
 	for source, by := range r.evidence {
@@ -270,7 +286,11 @@ func (r *run) countUnreached(d *derivation) {
 			}
 		}
 	}
+	return r.countUnreachedKeyed(ctx, d.reached, d.named)
 }
+
+// fromCommit is the input of what a commit says of itself.
+const fromCommit = "commit"
 
 // said gives what every source says of a commit: notes before the commit's own
 // signals, because they speak of lines.
@@ -287,7 +307,7 @@ func (r *run) said(ctx context.Context, c *git.Commit) ([]attribution.Said, erro
 	}
 	for _, s := range r.Commits {
 		if e, ok := s.Read(c); ok {
-			said = append(said, attribution.Said{Evidence: e, Input: "commit"})
+			said = append(said, attribution.Said{Evidence: e, Input: fromCommit})
 		}
 	}
 	return said, nil

@@ -26,6 +26,7 @@ type Config struct {
 	Repo    *git.Repo
 	Store   store.Store
 	Notes   []notes.NoteSource
+	Keyed   []notes.KeyedSource
 	Commits []notes.CommitSource
 
 	// Now is the clock that stamps observations.
@@ -138,6 +139,7 @@ type run struct {
 	state  state // what this run derives from
 
 	evidence  map[string]map[string][]string // source -> commit -> object ids of its evidence
+	keyed     []keyed
 	generated *generated
 }
 
@@ -371,6 +373,13 @@ func (r *run) dirty(ctx context.Context, s state, p *plan) error {
 		for commit := range r.named {
 			p.dirty[commit] = true
 		}
+	}
+	if !equalKeyed(s.Keyed, r.state.Keyed) {
+		all, err := r.keyedChanged(ctx, s.Keyed, p.dirty)
+		if err != nil {
+			return err
+		}
+		p.all = p.all || all
 	}
 	if s.AgentEra != r.state.AgentEra {
 		until := max(s.AgentEra, r.state.AgentEra)

@@ -79,7 +79,7 @@ func foreignBranch(name string) bool {
 	if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
 		_, rest, branch = strings.Cut(remote, "/")
 	}
-	return branch && slices.ContainsFunc(foreignBranches, func(b string) bool { return strings.HasPrefix(rest, b) })
+	return branch && (shadowBranch(rest) || slices.ContainsFunc(foreignBranches, func(b string) bool { return strings.HasPrefix(rest, b) }))
 }
 
 // selected reports whether the commits that a ref reaches are indexed.
@@ -100,6 +100,9 @@ func (r *run) carriesEvidence(name string) bool {
 		if slices.Contains(s.NotesRefs(), name) {
 			return true
 		}
+	}
+	if r.holds(name) != nil {
+		return true
 	}
 	_, ok := r.namedAfter(name)
 	return ok

@@ -19,22 +19,23 @@ import (
 
 // state is everything that the derived facts depend on, besides the commits.
 type state struct {
-	Refs         string            `json:"refs"`         // digest of the selected refs
-	EvidenceRefs string            `json:"evidenceRefs"` // digest of the refs named after commits
-	Notes        map[string]string `json:"notes"`        // ref of notes -> where it is
-	Generated    string            `json:"generated"`    // digest of the rules
-	AgentEra     int64             `json:"agentEra"`
-	Shallow      string            `json:"shallow"` // digest of the boundary
-	Boundary     []string          `json:"boundary,omitempty"`
-	AllRefs      bool              `json:"allRefs,omitempty"`
-	Branch       string            `json:"branch"`
-	Tip          string            `json:"tip"` // of the branch
-	Algorithm    int               `json:"algorithm"`
+	Refs         string                       `json:"refs"`            // digest of the selected refs
+	EvidenceRefs string                       `json:"evidenceRefs"`    // digest of the refs named after commits
+	Notes        map[string]string            `json:"notes"`           // ref of notes -> where it is
+	Keyed        map[string]map[string]string `json:"keyed,omitempty"` // source -> what its evidence is made of
+	Generated    string                       `json:"generated"`       // digest of the rules
+	AgentEra     int64                        `json:"agentEra"`
+	Shallow      string                       `json:"shallow"` // digest of the boundary
+	Boundary     []string                     `json:"boundary,omitempty"`
+	AllRefs      bool                         `json:"allRefs,omitempty"`
+	Branch       string                       `json:"branch"`
+	Tip          string                       `json:"tip"` // of the branch
+	Algorithm    int                          `json:"algorithm"`
 }
 
 // equal reports whether both states derive the same graph.
 func (s state) equal(t state) bool {
-	return s.Refs == t.Refs && s.EvidenceRefs == t.EvidenceRefs && maps.Equal(s.Notes, t.Notes) &&
+	return s.Refs == t.Refs && s.EvidenceRefs == t.EvidenceRefs && maps.Equal(s.Notes, t.Notes) && equalKeyed(s.Keyed, t.Keyed) &&
 		s.Generated == t.Generated && s.AgentEra == t.AgentEra && s.Shallow == t.Shallow &&
 		s.AllRefs == t.AllRefs && s.Branch == t.Branch && s.Tip == t.Tip && s.Algorithm == t.Algorithm
 }
@@ -49,10 +50,14 @@ func (r *run) readState(ctx context.Context, refs []git.Ref, branch, tip string)
 		return fmt.Errorf("generated paths: %w", err)
 	}
 	r.generated = g
+	if err := r.openKeyed(ctx); err != nil {
+		return err
+	}
 	r.state = state{
 		Refs:         r.tipsDigest(r.now),
 		EvidenceRefs: digestRefs(r.now, func(name string) bool { _, ok := r.namedAfter(name); return ok }),
 		Notes:        make(map[string]string),
+		Keyed:        r.keyedStates(),
 		Generated:    g.digest,
 		AgentEra:     r.AgentEra,
 		Shallow:      hex.EncodeToString(sum[:]),

@@ -70,7 +70,7 @@ func (m Metadata) check(c *check, path string) {
 	if m.Claimed != nil {
 		c.time(path+"/timeClaimed", *m.Claimed)
 	} else {
-		// Null says that nobody knows; a field left out says that nobody thought of it.
+		// Null says that nobody knows; a field left out, that nobody thought of it.
 		c.present(path + "/timeClaimed")
 	}
 	c.assertion(path+"/assertion", m.Assertion)

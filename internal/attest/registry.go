@@ -41,8 +41,20 @@ func Typed[T interface{ Validate() error }](predicateType, word string) Predicat
 	return typed(predicateType, word, func(raw []byte, v *T) error { return (*v).Validate() })
 }
 
-// own makes a Predicate of a type of this package.
+// own makes a Predicate of a type of this package that is stemma's own.
 func own[T interface{ check(*check) }](predicateType, word string) Predicate {
+	return typed(predicateType, word, func(raw []byte, v *T) error {
+		if err := shape(raw, reflect.TypeFor[T]()); err != nil {
+			return err
+		}
+		c := &check{raw: raw}
+		(*v).check(c)
+		return c.err
+	})
+}
+
+// vetted makes a Predicate of a type of this package that is another's.
+func vetted[T interface{ check(*check) }](predicateType, word string) Predicate {
 	return typed(predicateType, word, func(raw []byte, v *T) error {
 		c := &check{raw: raw}
 		(*v).check(c)

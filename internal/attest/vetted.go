@@ -29,16 +29,16 @@ const (
 )
 
 var vettedPredicates = []Predicate{
-	own[Provenance](TypeProvenance, "run"),
-	own[VerificationSummary](TypeVerificationSummary, "verdict"),
-	own[VerificationResult](TypeVerificationResult, "verdict"),
-	own[VerificationResult](typeVerificationResult1, "verdict"),
-	own[TestResult](TypeTestResult, "run"),
-	own[Vulnerabilities](TypeVulnerabilities, "finding"),
-	own[Release](TypeRelease, "artifact"),
-	own[Release](typeRelease2, "artifact"),
-	own[Reference](TypeReference, "reference"),
-	own[AttributeReport](TypeAttributeReport, "attributes"),
+	vetted[Provenance](TypeProvenance, "run"),
+	vetted[VerificationSummary](TypeVerificationSummary, "verdict"),
+	vetted[VerificationResult](TypeVerificationResult, "verdict"),
+	vetted[VerificationResult](typeVerificationResult1, "verdict"),
+	vetted[TestResult](TypeTestResult, "run"),
+	vetted[Vulnerabilities](TypeVulnerabilities, "finding"),
+	vetted[Release](TypeRelease, "artifact"),
+	vetted[Release](typeRelease2, "artifact"),
+	vetted[Reference](TypeReference, "reference"),
+	vetted[AttributeReport](TypeAttributeReport, "attributes"),
 }
 
 // Resource is an in-toto ResourceDescriptor v1.

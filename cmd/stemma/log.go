@@ -61,7 +61,7 @@ every unknown line as AI's), models, title.`,
 	fs.StringArrayVar(&f.models, "model", nil, "changes with lines of, or a part taken by, this `model` (provider/id or id)")
 	fs.StringArrayVar(&f.agents, "agent", nil, "changes with this `agent`: claude-code, codex, cursor, ...")
 	fs.StringArrayVar(&f.sessions, "session", nil, "changes with this session `id`")
-	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: git-ai, trailers, whogitit")
+	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: "+strings.Join(sourceNames(), ", "))
 	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file or folder `path`")
 	fs.StringVar(&f.class, "class", "", "changes with lines of this `class`: ai, ai-edited, human, generated, unknown")
 	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI: 50%, or 0.5")
@@ -71,7 +71,7 @@ every unknown line as AI's), models, title.`,
 	fs.IntVarP(&f.limit, "max-count", "n", 0, "at most this `number` of changes")
 	for flag, values := range map[string][]string{
 		"class":  {"ai", "ai-edited", "human", "generated", "unknown"},
-		"source": {"git-ai", "trailers", "whogitit"},
+		"source": sourceNames(),
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}

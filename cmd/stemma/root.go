@@ -42,9 +42,10 @@ func newRoot(o *options) *cobra.Command {
 which session of which coding agent, with which model, or a person.
 
 It reads the evidence that is in the repository already: notes of git-ai and
-whogitit, commit trailers and the accounts of coding agents. Nothing has to be installed or set
-up before. The first command indexes the repository; later ones only what is
-new. What nothing tells is called unknown, never human.`,
+whogitit, Entire's checkpoints, commit trailers and the accounts of coding
+agents. Nothing has to be installed or set up before. The first command indexes
+the repository; later ones only what is new. What nothing tells is called
+unknown, never human.`,
 		Example: `  stemma index                                  # index this repository, see what is known
   stemma log model:claude-opus-4* since:30d     # changes by a model in the last 30 days
   stemma show HEAD                              # one commit: sessions, models, lines, sources

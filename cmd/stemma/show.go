@@ -72,26 +72,29 @@ inferred) and its tier. Evidence from a developer's machine is "claimed".`,
 // show describes a commit from the index, or attributes it for this call when
 // no indexed ref reaches it.
 func (b *bench) show(ctx context.Context, id string, prompts bool) (lineage.Commit, error) {
-	var row stemma.Attribution
+	var told lineage.Told
 	for r, err := range b.store.Attributions(ctx, []string{id}) {
 		if err != nil {
 			return lineage.Commit{}, fmt.Errorf("show %s: %w", id, err)
 		}
-		row = r
+		told.Row = r
 	}
-	var err error
-	if row.Commit == "" {
-		if row, err = b.attribute(ctx, id); err != nil {
+	if row := told.Row; row.Commit == "" || tellsMore(row) {
+		now, err := b.attribute(ctx, id)
+		if err != nil {
 			return lineage.Commit{}, fmt.Errorf("show %s: %w", id, err)
 		}
+		if told = now; row.Commit != "" {
+			told.Row = row
+		}
 	}
-	var said []lineage.Prompt
 	if prompts {
-		if said, err = b.prompts(ctx, id); err != nil && !errors.Is(err, stemma.ErrNotFound) {
+		var err error
+		if told.Prompts, err = b.prompts(ctx, id); err != nil && !errors.Is(err, stemma.ErrNotFound) {
 			return lineage.Commit{}, fmt.Errorf("prompts of %s: %w", id, err)
 		}
 	}
-	return lineage.Show(ctx, b.graph(), row, said)
+	return lineage.Show(ctx, b.graph(), told)
 }
 
 func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
@@ -132,6 +135,7 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 		printPart(w, p, i, part)
 	}
 	printSources(w, c)
+	printDisputes(w, c, files)
 	printFiles(w, p, c, files)
 	if len(c.Prompts) > 0 {
 		fmt.Fprintf(w, "\nprompts\n")
@@ -180,12 +184,52 @@ func printSources(w io.Writer, c lineage.Commit) {
 			fmt.Fprintf(w, ", claims %s lines that the commit did not add", count(s.Outside))
 		}
 		fmt.Fprintln(w)
+		for _, f := range c.Figures {
+			if f.Source == s.Source {
+				fmt.Fprintf(w, "             says: %s\n", figure(f))
+			}
+		}
 		if s.Problem != "" {
 			fmt.Fprintf(w, "             not read: %s\n", plain(s.Problem))
 		}
 	}
 	if c.Conflicts > 0 {
 		fmt.Fprintf(w, "  sources contradict each other on %s lines: those are unknown\n", count(c.Conflicts))
+	}
+}
+
+// figure puts a source's own count into words.
+func figure(f lineage.Figure) string {
+	text := fmt.Sprintf("%s of %s lines are the agent's", count(f.AI), count(f.Total))
+	if f.Added != nil && f.Modified != nil && f.Removed != nil {
+		text += fmt.Sprintf("; people added %s, modified %s, removed %s", count(*f.Added), count(*f.Modified), count(*f.Removed))
+	}
+	return text + " (" + plain(f.What) + ")"
+}
+
+// printDisputes prints who says what of the lines on which sources differ.
+func printDisputes(w io.Writer, c lineage.Commit, all bool) {
+	const most = 15
+	if len(c.Disputes) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nwhere sources differ\n")
+	for i, d := range c.Disputes {
+		if i == most && !all {
+			fmt.Fprintf(w, "  and %s more (--files lists all)\n", count(len(c.Disputes)-most))
+			return
+		}
+		fmt.Fprintf(w, "  %s:%d-%d counts as %s\n", plain(d.Path), d.Start, d.End, d.Class)
+		for _, s := range d.Says {
+			who := s.Session
+			if who == "" {
+				who = "person " + s.Person
+			}
+			if s.Whole {
+				who += ", of the whole commit"
+			}
+			fmt.Fprintf(w, "      %-10s %-9s %s\n", plain(s.Source), s.Class, plain(who))
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -281,7 +282,8 @@ type clone struct {
 	Sources     string   `json:"sources"` // names; a new importer sees what is there anew
 }
 
-func sourceNames() string {
+// sourceNames are the names of all importers, as users see and filter them.
+func sourceNames() []string {
 	var names []string
 	for _, s := range noteSources() {
 		names = append(names, s.Name())
@@ -292,7 +294,7 @@ func sourceNames() string {
 	for _, s := range commitSources() {
 		names = append(names, s.Name())
 	}
-	return strings.Join(names, " ")
+	return names
 }
 
 func (b *bench) cloneMark() string { return "clone/" + b.observer }
@@ -315,7 +317,7 @@ func (b *bench) readClone(ctx context.Context) error {
 func (b *bench) current(fingerprint string) bool {
 	a, c := b.settings, b.clone.Settings
 	return b.clone.Repository != "" && fingerprint != "" && b.clone.Fingerprint == fingerprint &&
-		b.clone.Algorithm == attribution.Algorithm && b.clone.Sources == sourceNames() && a.AgentEra == c.AgentEra && a.AllRefs == c.AllRefs &&
+		b.clone.Algorithm == attribution.Algorithm && b.clone.Sources == strings.Join(sourceNames(), " ") && a.AgentEra == c.AgentEra && a.AllRefs == c.AllRefs &&
 		a.Branch == c.Branch && strings.Join(a.Generated, "\x00") == strings.Join(c.Generated, "\x00")
 }
 
@@ -378,7 +380,7 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	}
 	b.clone = clone{
 		Repository: r.Repository, Branch: r.Branch, Fingerprint: r.Fingerprint,
-		Settings: b.settings, Algorithm: attribution.Algorithm, Sources: sourceNames(),
+		Settings: b.settings, Algorithm: attribution.Algorithm, Sources: strings.Join(sourceNames(), " "),
 	}
 	text, err := json.Marshal(b.clone)
 	if err != nil {
@@ -415,9 +417,30 @@ func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
 	return m, b.store.Put(ctx, store.Batch{Marks: map[string]string{b.coverageMark(): string(text)}})
 }
 
-// attribute attributes one commit that may not be in the index.
-func (b *bench) attribute(ctx context.Context, commit string) (stemma.Attribution, error) {
-	return reconcile.Attribute(ctx, b.config(), commit)
+// attribute attributes one commit that may not be in the index, and gives what
+// its sources say that no row keeps.
+func (b *bench) attribute(ctx context.Context, commit string) (lineage.Told, error) {
+	a, err := reconcile.Attribute(ctx, b.config(), commit)
+	if err != nil {
+		return lineage.Told{}, err
+	}
+	told := lineage.Told{Row: a.Row, Disputes: a.Disputes}
+	for _, s := range a.Said {
+		for _, f := range s.Figures {
+			told.Figures = append(told.Figures, lineage.FigureOf(s.Source, f))
+		}
+	}
+	return told, nil
+}
+
+// tellsMore reports whether the sources of a row say things that it does not
+// keep: where they differ, and what they count.
+func tellsMore(row stemma.Attribution) bool {
+	counting := make(map[string]bool)
+	for _, s := range keyedSources() {
+		counting[s.Name()] = true
+	}
+	return slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return s.Differ > 0 || counting[s.Source] })
 }
 
 // prompts reads the prompts that the sources carry for a commit.

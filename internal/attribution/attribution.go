@@ -60,6 +60,15 @@ type Said struct {
 // Commit attributes the lines that the commit added. Sources that come first
 // in said give the owner of a line where several agree on its class.
 func Commit(c *git.Commit, diff git.Diff, said []Said, rules Rules) stemma.Attribution {
+	w := newWork(c, diff, said, rules)
+	w.rest()
+	w.files(diff.Files)
+	w.took()
+	w.row.Input = w.digest(diff)
+	return w.row
+}
+
+func newWork(c *git.Commit, diff git.Diff, said []Said, rules Rules) *work {
 	w := &work{
 		commit: c,
 		rules:  rules,
@@ -80,11 +89,7 @@ func Commit(c *git.Commit, diff git.Diff, said []Said, rules Rules) stemma.Attri
 	for i, s := range said {
 		w.row.Sources[i] = stemma.SourceClaim{Source: s.Source, Problem: strings.Join(s.Problems, "; ")}
 	}
-	w.rest()
-	w.files(diff.Files)
-	w.took()
-	w.row.Input = w.digest(diff)
-	return w.row
+	return w
 }
 
 // work is the making of one row.

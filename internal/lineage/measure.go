@@ -249,7 +249,7 @@ func narrow(row *stemma.Attribution, files []stemma.FileLines) stemma.Attributio
 // lines a session may have written.
 func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 	candidate := 0
-	agents, models := make(map[string]bool), make(map[string]bool)
+	agents, models := make(map[string]int), make(map[string]int) // unknown lines that each may have written
 	for _, o := range row.Owners {
 		if o.Session == "" {
 			continue
@@ -264,15 +264,17 @@ func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 		for _, to := range []struct {
 			in   map[string]*OwnerTotal
 			name string
-			seen map[string]bool
+			may  map[string]int
 		}{{m.agents, o.Agent, agents}, {m.models, modelKey(o), models}} {
 			t := total(to.in, to.name, func() *OwnerTotal { return &OwnerTotal{Name: to.name} })
 			t.Lines += n
-			t.Candidate += may
-			if !to.seen[to.name] {
-				to.seen[to.name] = true
+			had, again := to.may[to.name]
+			if !again {
 				t.Commits++
 			}
+			// Two sessions of one agent may have written the same line.
+			to.may[to.name] = max(had, may)
+			t.Candidate += max(had, may) - had
 		}
 	}
 	return candidate

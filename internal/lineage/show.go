@@ -31,6 +31,8 @@ type Commit struct {
 	Files     []File       `json:"files"`
 	Sources   []Source     `json:"sources"`
 	Conflicts int          `json:"conflicts"`
+	Disputes  []Dispute    `json:"disputes"` // lines of which sources say different things
+	Figures   []Figure     `json:"figures"`  // what sources count without telling lines
 	Prompts   []Prompt     `json:"prompts"`
 	// Algorithm and Input say by which rules and from what this was computed.
 	Algorithm  int    `json:"algorithm"`
@@ -107,9 +109,9 @@ type Prompt struct {
 	Time    string `json:"time,omitempty"`
 }
 
-// Show describes a commit from its row. prompts are those that its sources
-// carry; none where nobody asked for them.
-func Show(ctx context.Context, g Graph, row stemma.Attribution, prompts []Prompt) (Commit, error) {
+// Show describes a commit from its row.
+func Show(ctx context.Context, g Graph, told Told) (Commit, error) {
+	row := told.Row
 	c, err := g.Repo.Commit(ctx, row.Commit)
 	if err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
@@ -118,7 +120,8 @@ func Show(ctx context.Context, g Graph, row stemma.Attribution, prompts []Prompt
 		Commit: row.Commit, Time: Time(row.Time), Merge: row.Merge, Title: Title(c.Message),
 		Author: strings.ToValidUTF8(cmp.Or(c.Author.Name, c.Author.Mail), "\uFFFD"),
 		Lines:  lines(row.Lines), AI: share(row.Lines), Models: byModel(row.Owners),
-		Parts: []Part{}, Files: []File{}, Sources: []Source{}, Prompts: append([]Prompt{}, prompts...),
+		Parts: []Part{}, Files: []File{}, Sources: []Source{}, Prompts: append([]Prompt{}, told.Prompts...),
+		Disputes: disputes(told.Disputes), Figures: append([]Figure{}, told.Figures...),
 		Conflicts: row.Conflicts, Algorithm: row.Algorithm, Input: row.Input, Unreadable: row.Unreadable,
 	}
 	for _, o := range row.Owners {

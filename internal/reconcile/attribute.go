@@ -13,50 +13,62 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes"
 )
 
+// Attributed is a commit with what its sources say of it.
+type Attributed struct {
+	Row      stemma.Attribution
+	Said     []attribution.Said
+	Disputes []attribution.Dispute // where the sources differ
+}
+
 // Attribute attributes one commit as Run would, without storing anything: for
-// commits that no indexed ref reaches.
-func Attribute(ctx context.Context, cfg Config, commit string) (stemma.Attribution, error) {
+// commits that no indexed ref reaches, and for what a row does not keep.
+func Attribute(ctx context.Context, cfg Config, commit string) (Attributed, error) {
 	r := &run{Config: cfg}
 	defer r.close()
 	refs, err := r.readRefs(ctx)
 	if err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	_, tip, err := r.branch(ctx, refs)
 	if err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	if r.generated, err = newGenerated(ctx, r.Repo, tip, r.Generated); err != nil {
-		return stemma.Attribution{}, fmt.Errorf("generated paths: %w", err)
+		return Attributed{}, fmt.Errorf("generated paths: %w", err)
 	}
 	if err := r.readEvidence(ctx); err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	if err := r.openKeyed(ctx); err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	c, err := r.Repo.Commit(ctx, commit)
 	if err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	said, err := r.said(ctx, c)
 	if err != nil {
-		return stemma.Attribution{}, err
+		return Attributed{}, err
 	}
 	for diff, err := range r.Repo.Added(ctx, one(commit), 1) {
 		if err != nil {
-			return stemma.Attribution{}, err
+			return Attributed{}, err
 		}
 		generated, err := r.generated.matcher(diff.Files)
 		if err != nil {
-			return stemma.Attribution{}, err
+			return Attributed{}, err
 		}
 		if said, err = r.withKeyed(ctx, c, diff, said); err != nil {
-			return stemma.Attribution{}, err
+			return Attributed{}, err
 		}
-		return attribution.Commit(c, diff, said, r.rules(generated)), nil
+		rules := r.rules(generated)
+		return Attributed{
+			Row:      attribution.Commit(c, diff, said, rules),
+			Said:     said,
+			Disputes: attribution.Disputes(c, diff, said, rules),
+		}, nil
 	}
-	return stemma.Attribution{}, fmt.Errorf("commit %s: git gave no difference: %w", commit, stemma.ErrUnavailable)
+	return Attributed{}, fmt.Errorf("commit %s: git gave no difference: %w", commit, stemma.ErrUnavailable)
 }
 
 func one(commit string) iter.Seq[string] {

@@ -28,7 +28,7 @@ func TestHolds(t *testing.T) {
 		"refs/entire/checkpoints/ZZ/01JZZZZZZZZZZZZZZZZZZZZZUZ":    false, // no letter U in Crockford's
 		"refs/entire/checkpoints/ZZ/x/01JZZZZZZZZZZZZZZZZZZZZZZZ":  false,
 		"refs/entire/checkpoints/ZZ/01JZZZZZZZZZZZZZZZZZZZZZZZZ/x": false,
-		"refs/heads/main":                                          false,
+		"refs/heads/main": false,
 	}
 	for ref, want := range tests {
 		if got := (Source{}).Holds(ref); got != want {
@@ -49,13 +49,20 @@ func TestMessage(t *testing.T) {
 		{"nothing", "one\n\nSigned-off-by: Ada\n", "", "", "", nil, 0},
 		{"a word in the text", "the Entire-Checkpoint: trailer\n", "", "", "", nil, 0},
 		{"one", "one\n\nEntire-Checkpoint: a3b2c4d5e6f7\n", "a3b2c4d5e6f7", "", "", nil, 0},
-		{"squash, doubled, any case", "a\n\nENTIRE-CHECKPOINT: a3b2c4d5e6f7\r\n\n* b\n\nEntire-Checkpoint:01jzzzzzzzzzzzzzzzzzzzzzzz\nEntire-Checkpoint: a3b2c4d5e6f7",
-			"a3b2c4d5e6f7 01JZZZZZZZZZZZZZZZZZZZZZZZ", "", "", nil, 0},
+		{
+			"squash, doubled, any case", "a\n\nENTIRE-CHECKPOINT: a3b2c4d5e6f7\r\n\n* b\n\nEntire-Checkpoint:01jzzzzzzzzzzzzzzzzzzzzzzz\nEntire-Checkpoint: a3b2c4d5e6f7",
+			"a3b2c4d5e6f7 01JZZZZZZZZZZZZZZZZZZZZZZZ", "", "", nil, 0,
+		},
 		{"no ids", "a\n\nEntire-Checkpoint: A3B2C4D5E6F7\nEntire-Checkpoint: tbd\nEntire-Checkpoint:\n", "", "", "", nil, 3},
-		{"first versions", "a\n\nEntire-Session: 2025-12-01-8f76b0e8-b8f1\nEntire-Session: 2025-12-01-8f76b0e8-b8f1\nEntire-Agent: Claude Code\nEntire-Strategy: manual-commit\n",
-			"", "8f76b0e8-b8f1", "Claude Code", nil, 0},
-		{"attribution", "a\n\nEntire-Attribution: 73% agent (146/200 lines)\nEntire-Attribution: most of it\n", "", "", "",
-			[]notes.Figure{{What: "Entire-Attribution trailer", AI: 146, Total: 200, Added: -1, Modified: -1, Removed: -1}}, 1},
+		{
+			"first versions", "a\n\nEntire-Session: 2025-12-01-8f76b0e8-b8f1\nEntire-Session: 2025-12-01-8f76b0e8-b8f1\nEntire-Agent: Claude Code\nEntire-Strategy: manual-commit\n",
+			"", "8f76b0e8-b8f1", "Claude Code", nil, 0,
+		},
+		{
+			"attribution", "a\n\nEntire-Attribution: 73% agent (146/200 lines)\nEntire-Attribution: most of it\n", "", "", "",
+			[]notes.Figure{{What: "Entire-Attribution trailer", AI: 146, Total: 200, Added: -1, Modified: -1, Removed: -1}},
+			1,
+		},
 	}
 	for _, test := range tests {
 		got := readMessage([]byte(test.text))
@@ -87,12 +94,18 @@ func TestMetadata(t *testing.T) {
 		counts     *notes.Figure
 		bad        bool
 	}{
-		{"session", `{"session_id":"2026-01-05-4555072a","agent":"Claude Code","agents":["x"],"transcript_lines_at_start":7,
+		{
+			"session", `{"session_id":"2026-01-05-4555072a","agent":"Claude Code","agents":["x"],"transcript_lines_at_start":7,
 			"initial_attribution":{"agent_lines":32,"human_added":0,"human_modified":1,"human_removed":4,"total_committed":33,"agent_percentage":96.9}}`,
-			metadata{id: "4555072a", agent: "Claude Code", start: 7}, figure(32, 0, 1, 4, 33), false},
+			metadata{id: "4555072a", agent: "Claude Code", start: 7},
+			figure(32, 0, 1, 4, 33), false,
+		},
 		{"the new start stands", `{"transcript_lines_at_start":7,"checkpoint_transcript_start":9}`, metadata{start: 9}, nil, false},
-		{"checkpoint", `{"checkpoint_id":"x","sessions":[{"metadata":"/00/c9/0/metadata.json"},{"metadata":"/00/c9/12/metadata.json"},{"metadata":"junk"},7]}`,
-			metadata{sessions: []int{0, 12}}, nil, false},
+		{
+			"checkpoint", `{"checkpoint_id":"x","sessions":[{"metadata":"/00/c9/0/metadata.json"},{"metadata":"/00/c9/12/metadata.json"},{"metadata":"junk"},7]}`,
+			metadata{sessions: []int{0, 12}},
+			nil, false,
+		},
 		{"counts that count nothing", `{"session_id":"a","initial_attribution":{"agent_lines":"many","total_committed":-1}}`, metadata{id: "a"}, nil, false},
 		{"counts without people", `{"initial_attribution":{"agent_lines":1,"total_committed":2}}`, metadata{}, figure(1, -1, -1, -1, 2), false},
 		{"unknown", `{"session_id":"unknown"}`, metadata{}, nil, false},
@@ -127,15 +140,31 @@ func TestTranscript(t *testing.T) {
 		broken int
 	}{
 		{"empty", []string{""}, 0, "", "", 0},
-		{"each once, in order", []string{claude("claude-opus-4-6") + claude("claude-haiku-4-5-20251001") + claude("claude-opus-4-6")}, 0,
-			"claude-code", "claude-opus-4-6 claude-haiku-4-5-20251001", 0},
-		{"from the start of the checkpoint", []string{claude("claude-opus-4-5-20251101") + claude("claude-opus-4-6") + claude("claude-opus-4-6")}, 1,
-			"claude-code", "claude-opus-4-6", 0},
+		{
+			"each once, in order",
+			[]string{claude("claude-opus-4-6") + claude("claude-haiku-4-5-20251001") + claude("claude-opus-4-6")},
+			0,
+			"claude-code", "claude-opus-4-6 claude-haiku-4-5-20251001", 0,
+		},
+		{
+			"from the start of the checkpoint",
+			[]string{claude("claude-opus-4-5-20251101") + claude("claude-opus-4-6") + claude("claude-opus-4-6")},
+			1,
+			"claude-code", "claude-opus-4-6", 0,
+		},
 		{"the model goes on", []string{claude("claude-opus-4-6") + claude("claude-opus-4-6")}, 1, "claude-code", "claude-opus-4-6", 0},
-		{"in force at the start", []string{claude("claude-opus-4-5-20251101") + claude("claude-opus-4-6") + `{"type":"user"}` + "\n"}, 2,
-			"claude-code", "claude-opus-4-6", 0},
-		{"in two files, the first without a line end", []string{strings.TrimSuffix(claude("claude-opus-4-5-20251101"), "\n"), claude("claude-opus-4-6")}, 1,
-			"claude-code", "claude-opus-4-6", 0},
+		{
+			"in force at the start",
+			[]string{claude("claude-opus-4-5-20251101") + claude("claude-opus-4-6") + `{"type":"user"}` + "\n"},
+			2,
+			"claude-code", "claude-opus-4-6", 0,
+		},
+		{
+			"in two files, the first without a line end",
+			[]string{strings.TrimSuffix(claude("claude-opus-4-5-20251101"), "\n"), claude("claude-opus-4-6")},
+			1,
+			"claude-code", "claude-opus-4-6", 0,
+		},
 		{"not a model of the session", []string{`{"type":"user","toolUseResult":{"model":"gpt-4"},"message":{"content":[{"input":{"model":"haiku"}}]}}`}, 0, "", "", 0},
 		{"codex", []string{`{"type":"turn_context","payload":{"model":"gpt-5.2-codex"}}` + "\n"}, 0, "", "gpt-5.2-codex", 0},
 		{"others", []string{`{"type":"gemini","model":"gemini-3-pro"}`}, 0, "", "gemini-3-pro", 0},

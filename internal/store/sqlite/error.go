@@ -81,6 +81,9 @@ func isCode(err error, codes ...int) bool {
 	return false
 }
 
+// isConstraint reports whether a unique key was in the way.
+func isConstraint(err error) bool { return isCode(err, sqlite3.SQLITE_CONSTRAINT) }
+
 func (d *database) damaged(reason string) error {
 	return fmt.Errorf("%s: damaged (%s); %s: %w", d.path, reason, d.remedy, stemma.ErrInvalid)
 }

@@ -33,14 +33,6 @@ func (s *Store) append(ctx context.Context, statements []store.KeyedStatement) e
 	return s.evidence.fail(w.commit())
 }
 
-func appendOrganisation(w *writer, name string) (org int64, err error) {
-	if _, err := w.exec("INSERT INTO organisation (name) VALUES (?) ON CONFLICT DO NOTHING", name); err != nil {
-		return 0, err
-	}
-	err = w.row("SELECT org FROM organisation WHERE name = ?", []any{name}, &org)
-	return org, err
-}
-
 func appendStatements(ctx context.Context, w *writer, org int64, statements []store.KeyedStatement) (added int, err error) {
 	var seq int64
 	if err := w.row("SELECT coalesce(max(seq), 0) FROM statement WHERE org = ?", []any{org}, &seq); err != nil {

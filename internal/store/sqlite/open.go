@@ -31,11 +31,15 @@ const (
 	// another program.
 	applicationID   = 0x73746d61 // "stma"
 	evidenceVersion = 1          // of the last file in migrations
+	envelopeVersion = 2          // of the last file in evidence
 	graphVersion    = 2          // of graph.sql
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+//go:embed evidence/*.sql
+var envelopeMigrations embed.FS
 
 //go:embed graph.sql
 var graphSchema string
@@ -67,6 +71,16 @@ func evidenceFile(dir string) *database {
 		sync: "full", newer: true,
 		remedy: "put back a copy of it, or move it away and index again",
 		make:   migrateEvidence,
+	}
+}
+
+func envelopeFile(dir string) *database {
+	return &database{
+		path: filepath.Join(dir, "evidence.db"), version: envelopeVersion,
+		// What is acknowledged must survive a power cut.
+		sync: "full", newer: true,
+		remedy: "run stemma fsck to see what is wrong, and put back a copy of it",
+		make:   migrateEnvelopes,
 	}
 }
 
@@ -235,10 +249,18 @@ func (d *database) probe(ctx context.Context) (version int, err error) {
 }
 
 func migrateEvidence(ctx context.Context, d *database, _ int) error {
+	return migrate(ctx, d, migrations, "migrations")
+}
+
+func migrateEnvelopes(ctx context.Context, d *database, _ int) error {
+	return migrate(ctx, d, envelopeMigrations, "evidence")
+}
+
+func migrate(ctx context.Context, d *database, from embed.FS, folder string) error {
 	if err := d.claim(ctx); err != nil {
 		return err
 	}
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Sub(from, folder)
 	if err != nil {
 		return err
 	}

@@ -268,10 +268,12 @@ func unknown[V any](ids []int64, known map[int64]V) []int64 {
 
 // jsonIDs is a list of any length as one argument of a query. json_each gives
 // its elements in their order.
-func jsonIDs(ids []int64) string {
-	text, err := json.Marshal(ids)
+func jsonIDs(ids []int64) string { return jsonList(ids) }
+
+func jsonList[T int64 | string](list []T) string {
+	text, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // numbers always are JSON
+		panic(err) // numbers and strings always are JSON
 	}
 	return string(text)
 }

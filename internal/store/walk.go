@@ -36,9 +36,11 @@ type WalkQuery struct {
 }
 
 // WideNode is how many links of one node are put into order or counted where a
-// limit keeps some of them back. Of a node with more, those given are any of
-// them, and the rest is not counted to its end.
-const WideNode = 2000
+// limit keeps some of them back, or as many as Fan and Limit let through if that
+// is more. Of a node with more, those given are any of them, though the same
+// each time while the graph stays as it is, and the rest is not counted to its
+// end.
+const WideNode = 1000
 
 // WalkStep is one node that a walk leaves, or would have left but for a limit.
 // Nodes at which a walk ends for another reason are the far ends of links only.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -25,10 +26,10 @@ func (s *Store) Walk(ctx context.Context, q store.WalkQuery) iter.Seq2[store.Wal
 			return nil
 		}
 		w := &walker{v: v, q: q, yield: yield}
-		defer func() { err = errors.Join(err, w.close()) }()
 		if err := w.prepare(); err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, w.list.Close()) }()
 		if err := w.run(); !errors.Is(err, errStop) {
 			return err
 		}
@@ -36,66 +37,40 @@ func (s *Store) Walk(ctx context.Context, q store.WalkQuery) iter.Seq2[store.Wal
 	})
 }
 
-// walker is one walk. Its statements read the edges of one node, those of one
-// link beside one another.
+// walker is one walk. list reads the links of one node, from an index alone. What
+// their edges say is asked of those links only that are given.
 type walker struct {
 	v     *view
 	q     store.WalkQuery
 	yield func(store.WalkStep) bool
 
-	read, count *sql.Stmt
-	kinds       filter // of edges, by word; nil is all
-	nodes       filter // kinds of node, by word; nil is all
+	list  *sql.Stmt
+	kinds filter // of edges, by word; nil is all
+	nodes filter // kinds of node, by word; nil is all
 
 	left  map[int64]bool // nodes that are left, or will be
 	given int            // links
 }
 
 // rawLink is a link as it is stored.
-type rawLink struct {
-	kind, node int64
-	facts      []rawFact
-}
-
-type rawFact struct {
-	origin     int64
-	confidence float64
-	store.Fact
-}
-
-func (w *walker) close() error {
-	var errs []error
-	for _, stmt := range []*sql.Stmt{w.read, w.count} {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
+type rawLink struct{ kind, node int64 }
 
 func (w *walker) prepare() (err error) {
 	w.left = make(map[int64]bool)
 	w.kinds = wordFilter(w.v.words, wordEdge, w.q.Edges)
 	w.nodes = wordFilter(w.v.words, wordNode, w.q.Nodes)
-	far := "0"
+	near, far, index := "src", "dst", ""
+	if w.q.Effects {
+		near, far, index = "dst", "src", "INDEXED BY edge_by_dst"
+	}
+	kind := "0"
 	if w.nodes != nil {
-		far = "(SELECT n.kind FROM node AS n WHERE n.org = ? AND n.id = e.%s)"
+		kind = "(SELECT n.kind FROM node AS n WHERE n.org = ? AND n.id = e." + far + ")"
 	}
-	from, order := "edge AS e WHERE e.org = ? AND e.src = ?", "e.kind, e.dst"
-	if w.q.Effects {
-		from, order = "edge AS e INDEXED BY edge_by_dst WHERE e.org = ? AND e.dst = ?", "e.src, e.kind"
-	}
-	end := "dst"
-	if w.q.Effects {
-		end = "src"
-	}
-	far = strings.ReplaceAll(far, "%s", end)
-	tail := " FROM " + from + " ORDER BY " + order
-	if w.read, err = w.v.conn.PrepareContext(w.v.ctx,
-		"SELECT e.kind, e."+end+", "+far+", e.origin, e.confidence, e.counts"+tail); err != nil {
-		return err
-	}
-	w.count, err = w.v.conn.PrepareContext(w.v.ctx, "SELECT e.kind, e."+end+", "+far+tail)
+	w.list, err = w.v.conn.PrepareContext(w.v.ctx, `
+		SELECT e.kind, e.`+far+`, `+kind+`
+		FROM edge AS e `+index+`
+		WHERE e.org = ? AND e.`+near+` = ?`)
 	return err
 }
 
@@ -146,54 +121,70 @@ func (w *walker) leave(ids []int64, depth int) (next []int64, err error) {
 	links := make([][]rawLink, len(ids))
 	atLeast := make([]bool, len(ids))
 	kept := w.full() || w.q.Depth > 0 && depth >= w.q.Depth
+	names := slices.Clone(ids)
 	for i, id := range ids {
-		if kept {
-			links[i], atLeast[i], err = w.countOf(id)
-		} else {
-			links[i], atLeast[i], err = w.linksOf(id)
-		}
-		if err != nil {
+		if links[i], atLeast[i], err = w.linksOf(id, kept); err != nil {
 			return nil, err
 		}
-	}
-	names := slices.Clone(ids)
-	if !kept {
-		for i := range links {
-			for j := range links[i] {
-				names = append(names, links[i][j].node)
+		for _, l := range links[i] {
+			if !kept {
+				names = append(names, l.node)
 			}
 		}
 	}
 	if err := w.v.needNodes(names); err != nil {
 		return nil, err
 	}
+	steps := make([]store.WalkStep, len(ids))
+	var given []givenLink
 	for i, id := range ids {
-		step := store.WalkStep{Node: w.v.nodes[id], Depth: depth, More: len(links[i]), AtLeast: atLeast[i]}
-		if !kept {
-			more, err := w.give(&step, links[i])
-			if err != nil {
-				return nil, err
-			}
-			next = append(next, more...)
+		steps[i] = store.WalkStep{Node: w.v.nodes[id], Depth: depth, More: len(links[i]), AtLeast: atLeast[i]}
+		if kept {
+			continue
 		}
-		if !w.yield(step) {
+		if links[i], err = w.choose(&steps[i], links[i]); err != nil {
+			return nil, err
+		}
+		for j, l := range links[i] {
+			given = append(given, givenLink{&steps[i].Links[j], id, l})
+			end := slices.Contains(w.q.Ends, w.v.nodes[l.node].Kind) || slices.Contains(w.q.EndEdges, steps[i].Links[j].Kind)
+			if !end && !w.left[l.node] {
+				w.left[l.node] = true
+				next = append(next, l.node)
+			}
+		}
+	}
+	for chunk := range slices.Chunk(given, edgeChunk) {
+		if err := w.readFacts(chunk); err != nil {
+			return nil, err
+		}
+	}
+	for i := range steps {
+		if !w.yield(steps[i]) {
 			return nil, errStop
 		}
 	}
 	return next, nil
 }
 
-// give puts the links into order and into the step, as far as the limits let
-// them through, and gives the nodes that are left because of them.
-func (w *walker) give(step *store.WalkStep, links []rawLink) (next []int64, err error) {
+// givenLink is a link of a step, and where it is stored.
+type givenLink struct {
+	link *store.Link
+	near int64
+	rawLink
+}
+
+// choose puts the links into order and into the step, as far as the limits let
+// them through.
+func (w *walker) choose(step *store.WalkStep, links []rawLink) (chosen []rawLink, err error) {
 	all := make([]store.Link, len(links))
 	at := make([]int, len(links))
-	for i := range links {
-		kind, err := w.v.words.find(links[i].kind, wordEdge)
+	for i, l := range links {
+		kind, err := w.v.words.find(l.kind, wordEdge)
 		if err != nil {
 			return nil, err
 		}
-		all[i] = store.Link{Kind: stemma.EdgeKind(kind), Node: w.v.nodes[links[i].node]}
+		all[i] = store.Link{Kind: stemma.EdgeKind(kind), Node: w.v.nodes[l.node]}
 		at[i] = i
 	}
 	slices.SortFunc(at, func(a, b int) int {
@@ -202,111 +193,94 @@ func (w *walker) give(step *store.WalkStep, links []rawLink) (next []int64, err 
 		}
 		return all[a].Node.Compare(all[b].Node)
 	})
-	for n, i := range at {
-		if w.full() || w.q.Fan > 0 && n >= w.q.Fan {
+	for _, i := range at {
+		if w.full() || w.q.Fan > 0 && len(chosen) >= w.q.Fan {
 			break
 		}
-		link := all[i]
-		if link.Facts, err = w.facts(links[i].facts); err != nil {
-			return nil, err
-		}
-		step.Links = append(step.Links, link)
-		step.More--
 		w.given++
-		if slices.Contains(w.q.Ends, link.Node.Kind) || slices.Contains(w.q.EndEdges, link.Kind) || w.left[links[i].node] {
-			continue
-		}
-		w.left[links[i].node] = true
-		next = append(next, links[i].node)
+		step.More--
+		step.Links = append(step.Links, all[i])
+		chosen = append(chosen, links[i])
 	}
-	return next, nil
+	return chosen, nil
 }
 
-func (w *walker) facts(raw []rawFact) ([]store.Fact, error) {
-	var facts []store.Fact
-	for _, f := range raw {
-		o, ok := w.v.words.origins[f.origin]
-		if !ok {
-			return nil, fmt.Errorf("word %d is missing: %w", f.origin, stemma.ErrInvalid)
-		}
-		f.Source = o.Source
-		f.Strength = stemma.Strength{Tier: o.Tier, Assertion: o.Assertion, Method: o.Method, Confidence: f.confidence}
-		facts = store.AddFact(facts, f.Fact)
-	}
-	slices.SortFunc(facts, store.CompareFacts)
-	return facts, nil
-}
-
-// linksOf reads the links of one node, as many as may be given or put in order.
-func (w *walker) linksOf(id int64) (links []rawLink, atLeast bool, err error) {
+// linksOf gives the links of one node: all, or where a limit will keep some back
+// as many as are put into order or counted.
+func (w *walker) linksOf(id int64, kept bool) (links []rawLink, atLeast bool, err error) {
 	most := 0
-	if limit := max(w.q.Fan, w.q.Limit); limit > 0 {
+	if limit := max(w.q.Fan, w.q.Limit); kept {
+		most = store.WideNode
+	} else if limit > 0 {
 		most = max(store.WideNode, limit+1) // one more, to know that there is more
 	}
-	var kind, node, nodeKind int64
-	var f rawFact
-	var counts sql.RawBytes
-	err = w.v.eachOf(w.read, w.args(id), []any{&kind, &node, &nodeKind, &f.origin, &f.confidence, &counts}, func() error {
-		last := len(links) - 1
-		if last < 0 || links[last].kind != kind || links[last].node != node {
-			if !w.kinds.has(kind) || !w.nodes.has(nodeKind) {
-				return nil
-			}
-			if most > 0 && len(links) == most {
-				atLeast = true
-				return errStop
-			}
-			links = append(links, rawLink{kind: kind, node: node})
-			last++
-		}
-		f.Scopes = 1
-		l := &f.Lines
-		if err := store.UnpackCounts(counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &f.Candidate); err != nil {
-			return err
-		}
-		links[last].add(f)
-		return nil
-	})
-	return links, atLeast, err
-}
-
-// add keeps the facts of a link few, of which a session with many commits has
-// as many as commits.
-func (l *rawLink) add(f rawFact) {
-	for i := range l.facts {
-		if g := &l.facts[i]; g.origin == f.origin && g.confidence == f.confidence {
-			g.Scopes++
-			g.Lines = g.Lines.Plus(f.Lines)
-			g.Candidate += f.Candidate
-			return
-		}
+	args := []any{w.v.org, id}
+	if w.nodes != nil {
+		args = []any{w.v.org, w.v.org, id}
 	}
-	l.facts = append(l.facts, f)
-}
-
-// countOf counts the links of one node, without what they say.
-func (w *walker) countOf(id int64) (links []rawLink, atLeast bool, err error) {
-	var kind, node, nodeKind int64
-	err = w.v.eachOf(w.count, w.args(id), []any{&kind, &node, &nodeKind}, func() error {
-		if last := len(links) - 1; last >= 0 && links[last].kind == kind && links[last].node == node {
+	var l, last rawLink
+	var kind int64
+	// The edges of a link are beside one another in both indexes, but for two
+	// kinds between the same nodes.
+	met := make(map[rawLink]bool)
+	err = w.v.eachOf(w.list, args, []any{&l.kind, &l.node, &kind}, func() error {
+		if l == last || !w.kinds.has(l.kind) || !w.nodes.has(kind) {
 			return nil
 		}
-		if !w.kinds.has(kind) || !w.nodes.has(nodeKind) {
+		last = l
+		if met[l] {
 			return nil
 		}
-		if len(links) == store.WideNode {
+		if most > 0 && len(links) == most {
 			atLeast = true
 			return errStop
 		}
-		links = append(links, rawLink{kind: kind, node: node})
+		met[l] = true
+		links = append(links, l)
 		return nil
 	})
 	return links, atLeast, err
 }
 
-func (w *walker) args(id int64) []any {
-	if w.nodes == nil {
-		return []any{w.v.org, id}
+// readFacts reads what the edges of these links say.
+func (w *walker) readFacts(links []givenLink) error {
+	triples := make([][3]int64, len(links))
+	for i, l := range links {
+		triples[i] = [3]int64{l.near, l.kind, l.node}
+		if w.q.Effects {
+			triples[i] = [3]int64{l.node, l.kind, l.near}
+		}
 	}
-	return []any{w.v.org, w.v.org, id}
+	text, err := json.Marshal(triples)
+	if err != nil {
+		return err
+	}
+	var at int
+	var from int64
+	var confidence float64
+	var counts sql.RawBytes
+	err = w.v.each(`
+		SELECT j.key, e.origin, e.confidence, e.counts
+		FROM json_each(?) AS j
+		CROSS JOIN edge AS e
+		ON e.org = ? AND e.src = j.value ->> 0 AND e.kind = j.value ->> 1 AND e.dst = j.value ->> 2`,
+		[]any{string(text), w.v.org}, []any{&at, &from, &confidence, &counts}, func() error {
+			o, ok := w.v.words.origins[from]
+			if !ok {
+				return fmt.Errorf("word %d is missing: %w", from, stemma.ErrInvalid)
+			}
+			f := store.Fact{Source: o.Source, Scopes: 1, Strength: stemma.Strength{
+				Tier: o.Tier, Assertion: o.Assertion, Method: o.Method, Confidence: confidence,
+			}}
+			l := &f.Lines
+			if err := store.UnpackCounts(counts, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown, &f.Candidate); err != nil {
+				return err
+			}
+			links[at].link.Facts = store.AddFact(links[at].link.Facts, f)
+			return nil
+		})
+	for _, l := range links {
+		slices.SortFunc(l.link.Facts, store.CompareFacts)
+	}
+	return err
 }

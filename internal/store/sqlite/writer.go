@@ -190,12 +190,16 @@ type bulk struct {
 const bulkRows = 32
 
 // newBulk inserts into what comes after INSERT INTO: "table (column, ...)".
+//
+// OR FAIL spares the journal that would undo the rows of one statement before
+// the row that cannot be inserted, a quarter of the time: whoever fails undoes
+// the whole transaction.
 func newBulk(w *writer, into string, width int) *bulk {
 	one := "(" + repeat("?", width) + ")"
 	return &bulk{
 		w: w, width: width,
-		one:  "INSERT INTO " + into + " VALUES " + one,
-		full: "INSERT INTO " + into + " VALUES " + repeat(one, bulkRows),
+		one:  "INSERT OR FAIL INTO " + into + " VALUES " + one,
+		full: "INSERT OR FAIL INTO " + into + " VALUES " + repeat(one, bulkRows),
 		args: make([]any, 0, width*bulkRows),
 	}
 }

@@ -1,0 +1,99 @@
+package redact
+
+import "bytes"
+
+// newCredentials makes the detector of credentials by the place they stand in,
+// whoever issued them: what the rules for each issuer's own form do not see.
+func newCredentials() *Matcher {
+	secret := func(m Match) bool { return !isPlaceholder(m.Secret) }
+	return NewMatcher([]Pattern{
+		{
+			// scheme://user:password@host
+			Kind: "url-password", Keywords: []string{"://"}, Before: 16,
+			Regexp: lazy(`[a-zA-Z][a-zA-Z0-9+.-]{1,15}://[^\s/:@"'<>\\` + "`" + `]{0,128}:([^\s/@"'<>\\` + "`" + `]{3,256})@[\w\[.-]`),
+			Accept: secret,
+		}, {
+			// Authorization: Bearer ..., also as an argument or a member
+			Kind: "authorization", Weak: true, Keywords: []string{"authorization", "x-auth", "x-api-key", "api-key", "apikey", "private-token"},
+			After:  1200,
+			Near:   Assigned,
+			Regexp: lazy(`(?i)(?:(?:proxy-)?authorization|x-auth(?:-token)?|x-api-key|api-?key|private-token)["'\\]{0,3}\s{0,3}[:=]\s{0,3}["'\\]{0,3}(?:(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)\s+)?([\w=~@.+/,:%-]{8,})`),
+			Accept: func(m Match) bool { return secret(m) && (hasDigit(m.Secret) || len(m.Secret) > 24) },
+		}, {
+			Kind: "authorization", Weak: true, Keywords: []string{"bearer ", "basic "}, After: 1200,
+			Regexp: lazy(`(?i)\b(?:bearer|basic)\s+([\w=~.+/-]{16,})`),
+			Accept: func(m Match) bool { return hasDigit(m.Secret) && entropy(m.Secret) > 3 },
+		}, {
+			Kind: "cookie", Keywords: []string{"cookie"}, Near: Assigned, After: 2048,
+			Regexp: lazy(`(?i)\b(?:set-)?cookie["'\\]{0,3}\s?:\s?["'\\]{0,3}([^\s=;"'\\]{1,64}=[^\r\n"'\\]{6,})`),
+			Accept: secret,
+		}, {
+			// a quoted value that is assigned to a name which says password
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned,
+			Regexp: lazy(`(?i)[\w.-]{0,50}(?:passw(?:or)?d|passphrase|pwd|secret)(?:[_.-]?(?:value|text|string|key))?["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}(?:b|r|u|f)?\\?["'` + "`" + `]([^\s"'` + "`" + `\\]{4,256})\\?["'` + "`" + `]`),
+			Accept: func(m Match) bool { return secret(m) && (!isName(m.Secret) || !bytes.Contains(lower(m.All), []byte("secret"))) },
+		}, {
+			// NAME_PASSWORD=value, as in files of environment variables and on command lines
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "private_key", "auth_key", "account_key"}, Near: Assigned,
+			Regexp: lazy(`(?m)(?:^|[^\w.])(?:export\s+|set\s+|ENV\s+|ARG\s+)?[A-Z][A-Z0-9_]{0,60}(?:PASSW(?:OR)?D|PASSPHRASE|PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_KEY|ACCOUNT_KEY)(?:_[A-Z0-9]{1,12})?=["']?([^\s"'` + "`" + `\\;&|<>$(){}][^\s\x00-\x1f"'` + "`" + `\\;&|<>()]{3,256})`),
+			Accept: secret,
+		}, {
+			// password: value, as in YAML and in files of properties
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned,
+			Regexp: lazy(`(?m)^[ \t+-]{0,40}[\w.-]{0,60}(?:[Pp]assw(?:or)?d|[Pp]assphrase|pwd|[Ss]ecret)[ \t]?[=:][ \t]?([^\s"'` + "`" + `\\{}()\[\]<>,;|&$*]{6,128})[ \t]*\r?$`),
+			Accept: func(m Match) bool { return secret(m) && !isName(m.Secret) },
+		}, {
+			Kind: "password", Keywords: []string{"--pass", "--token", "--api-key", "--apikey", "--secret", "--client-secret", "--access-token", "sshpass", "--auth-token"},
+			Regexp: lazy(`(?:--(?:pass(?:word|phrase|wd)?|token|api-?key|secret(?:-key)?|client-secret|access-token|auth-token)[= ]|sshpass -p ?)["']?([^\s"'` + "`" + `\\$<>{}()|;&-][^\s"'` + "`" + `\\<>{}()|;&]{4,256})`),
+			Accept: secret,
+		}, {
+			// machine host login user password secret
+			Kind: "password", Keywords: []string{"password", "passwd"}, Before: 200,
+			Regexp: lazy(`(?:login|user)\s{1,8}\S{1,100}\s{1,8}passw(?:or)?d\s{1,8}([^\s"']{4,256})`),
+			Accept: func(m Match) bool { return secret(m) && bytes.Contains(m.Line(), []byte("machine")) },
+		}, {
+			// Server=...;Password=...; and the keys of cloud storage
+			Kind: "connection-string", Keywords: []string{"accountkey=", "sharedaccesskey=", "sharedaccesssignature=", "password=", "pwd="}, Before: 8, After: 256,
+			Regexp: lazy(`(?i)[;"'\s](?:accountkey|sharedaccesskey|sharedaccesssignature|password|pwd)=([^;"'\s\\` + "`" + `]{4,256});?`),
+			Accept: func(m Match) bool { return secret(m) && bytes.IndexByte(m.Line(), ';') >= 0 },
+		}, {
+			Kind: "url-signature", Keywords: []string{"x-amz-signature=", "x-goog-signature=", "sig=", "signature=", "x-amz-security-token=", "access_token=", "client_secret="}, Before: 2, After: 1500,
+			Regexp: lazy(`(?i)[?&](?:amp;)?(?:x-amz-signature|x-goog-signature|x-amz-security-token|sig|signature|access_token|client_secret)=([\w%+/=.~-]{16,})`),
+			Accept: secret,
+		}, {
+			// crypt(5), bcrypt, argon2, scrypt
+			Kind: "password-hash", Keywords: []string{"$1$", "$2a$", "$2b$", "$2y$", "$5$", "$6$", "$y$", "$apr1$", "$argon2", "$scrypt$", "$pbkdf2"}, Before: 4,
+			Regexp: lazy(`\$(?:2[aby]\$\d\d\$[./A-Za-z0-9]{53}|(?:1|5|6|y|apr1)\$(?:rounds=\d+\$)?[./A-Za-z0-9]{1,64}\$[./A-Za-z0-9]{20,90}|(?:argon2(?:id|i|d)|scrypt|pbkdf2[\w-]*)\$[\w=,./+$-]{20,256})`),
+		}, {
+			Kind: "private-key", Keywords: []string{"private-lines:"}, After: 4096,
+			Regexp: lazy(`Private-Lines: \d+\r?\n((?:[A-Za-z0-9+/=]{4,64}\r?\n?)+)`),
+		}, {
+			// the auth of a registry in the configuration of Docker, npm and pip
+			Kind: "registry-auth", Keywords: []string{"_auth", "\"auth\"", "_authtoken", "_password"},
+			Regexp: lazy(`(?:_auth(?:Token)?|_password|\\?"auth\\?")\s{0,3}[=:]\s{0,3}\\?["']?([A-Za-z0-9+/=_.-]{12,512})`),
+			Accept: secret,
+		},
+	})
+}
+
+// isName reports whether a value reads like a name in a program rather than a
+// secret: letters of one word after another, without digits and other signs.
+func isName(value []byte) bool {
+	for _, c := range value {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_' || c == '.' || c == '-' || c == ':' || c == '/') {
+			return false
+		}
+	}
+	// Letters in both cases with no pattern of words are no name.
+	changes := 0
+	for i := 1; i < len(value); i++ {
+		if isLower(value[i-1]) != isLower(value[i]) {
+			changes++
+		}
+	}
+	return changes*3 <= len(value)
+}
+
+func isLower(c byte) bool { return 'a' <= c && c <= 'z' }
+
+func hasDigit(b []byte) bool { return bytes.ContainsAny(b, "0123456789") }

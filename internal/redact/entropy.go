@@ -1,0 +1,136 @@
+package redact
+
+import (
+	"bytes"
+	"math"
+)
+
+// The lengths of words that can look drawn by lot. Shorter ones are chance, and
+// longer ones are content: images, certificates, signatures.
+const (
+	minRandom = 24
+	maxRandom = 128
+)
+
+// identityPrefixes begin ids that agents, forges and services give out. They
+// look drawn by lot, join one piece of evidence to another, and open nothing.
+var identityPrefixes = [][]byte{
+	[]byte("toolu_"), []byte("srvtoolu_"), []byte("msg_"), []byte("req_"), []byte("call_"), []byte("resp_"), []byte("rs_"), []byte("fc_"), []byte("ws_"),
+	[]byte("chatcmpl-"), []byte("run_"), []byte("thread_"), []byte("asst_"), []byte("file-"), []byte("file_"), []byte("ses_"), []byte("prt_"), []byte("session_"),
+	[]byte("evt_"), []byte("cus_"), []byte("pi_"), []byte("price_"), []byte("prod_"), []byte("sub_"), []byte("in_"), []byte("ch_"), []byte("AAAA"),
+}
+
+// digestPrefixes stand before what is a digest by its own account.
+var digestPrefixes = [][]byte{
+	[]byte("sha1-"), []byte("sha256-"), []byte("sha384-"), []byte("sha512-"), []byte("sha256:"), []byte("sha512:"), []byte("SHA256:"), []byte("h1:"),
+	[]byte("base64,"), []byte("md5-"), []byte("md5:"), []byte("ETag: "), []byte("nonce-"),
+}
+
+// findEntropy gives the words that look drawn by lot, with nothing around them
+// that says what they are.
+func findEntropy(text []byte) []Span {
+	var spans []Span
+	for i := 0; i < len(text); {
+		if !isRandomLetter(text[i]) {
+			i++
+			continue
+		}
+		start := i
+		for i < len(text) && isRandomLetter(text[i]) {
+			i++
+		}
+		end := i
+		for end < len(text) && end < i+2 && text[end] == '=' {
+			end++
+		}
+		if n := i - start; n >= minRandom && n <= maxRandom && looksRandom(text[start:i]) && !isDigest(text, start, end) {
+			spans = append(spans, Span{start, end, "high-entropy", true})
+		}
+	}
+	return spans
+}
+
+func isRandomLetter(c byte) bool { return isWord(c) || c == '-' || c == '+' || c == '/' }
+
+// looksRandom reports whether a word has letters of both cases and digits in the
+// disorder that only chance makes. Hexadecimal never does: it looks the same
+// whether it is a key or a commit.
+func looksRandom(word []byte) bool {
+	var upper, lower, digits, signs, changes, run int
+	for i, c := range word {
+		switch {
+		case isLower(c):
+			lower++
+		case 'A' <= c && c <= 'Z':
+			upper++
+		case '0' <= c && c <= '9':
+			digits++
+		default:
+			signs++
+		}
+		if isLower(c) {
+			if run++; run >= 8 {
+				return false // a word of some language
+			}
+		} else {
+			run = 0
+		}
+		if i > 0 && letterClass(c) != letterClass(word[i-1]) {
+			changes++
+		}
+	}
+	n := len(word)
+	return upper >= 3 && lower >= 3 && digits >= 2 && signs*8 <= n && digits*3 <= 2*n &&
+		changes*20 >= 9*(n-1) && entropy(word) >= 0.82*math.Log2(float64(min(n, 62)))
+}
+
+func letterClass(c byte) int {
+	switch {
+	case isLower(c):
+		return 0
+	case 'A' <= c && c <= 'Z':
+		return 1
+	case '0' <= c && c <= '9':
+		return 2
+	}
+	return 3
+}
+
+// isDigest reports whether the word between start and end is an id or a digest,
+// or a line of a longer text in base64.
+func isDigest(text []byte, start, end int) bool {
+	word := text[start:end]
+	for _, p := range identityPrefixes {
+		if bytes.HasPrefix(word, p) {
+			return true
+		}
+	}
+	for _, p := range digestPrefixes {
+		if bytes.HasPrefix(word, p) || bytes.HasSuffix(text[:start], p) {
+			return true
+		}
+	}
+	before := start == 0 || bytes.IndexByte([]byte(" \t\r\n"), text[start-1]) >= 0
+	after := end == len(text) || bytes.IndexByte([]byte(" \t\r\n"), text[end]) >= 0
+	switch len(word) {
+	case 60, 64, 70, 72, 76, 80:
+		return before && after
+	}
+	return false
+}
+
+// entropy is Shannon's, of the bytes, in bits a byte.
+func entropy(b []byte) float64 {
+	var counts [256]int
+	for _, c := range b {
+		counts[c]++
+	}
+	h, n := 0.0, float64(len(b))
+	for _, k := range counts {
+		if k > 0 {
+			p := float64(k) / n
+			h -= p * math.Log2(p)
+		}
+	}
+	return h
+}

@@ -31,7 +31,9 @@ func newCredentials() *Matcher {
 			// a quoted value that is assigned to a name which says password
 			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned,
 			Regexp: lazy(`(?i)[\w.-]{0,50}(?:passw(?:or)?d|passphrase|pwd|secret)(?:[_.-]?(?:value|text|string|key))?["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}(?:b|r|u|f)?\\?["'` + "`" + `]([^\s"'` + "`" + `\\]{4,256})\\?["'` + "`" + `]`),
-			Accept: func(m Match) bool { return secret(m) && (!isName(m.Secret) || !bytes.Contains(lower(m.All), []byte("secret"))) },
+			Accept: func(m Match) bool {
+				return secret(m) && (!isName(m.Secret) || !bytes.Contains(lower(m.All), []byte("secret")))
+			},
 		}, {
 			// NAME_PASSWORD=value, as in files of environment variables and on command lines
 			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "private_key", "auth_key", "account_key"}, Near: Assigned,

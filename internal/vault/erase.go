@@ -133,6 +133,13 @@ func (v *Vault) erase(ctx context.Context, what string, r Request) (Erasure, err
 		return Erasure{}, err
 	}
 	if len(forbid) > 0 {
+		before, err := v.intents(ctx, `state = 0 and kind = ? and target = ?`, what, r.Target)
+		if err != nil {
+			return Erasure{}, err
+		}
+		if len(before) > 0 {
+			return before[0].Erasure, &HeldError{forbid, before[0].Erasure}
+		}
 		in.State = waiting
 		if err := v.intend(ctx, in); err != nil {
 			return Erasure{}, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,6 +106,13 @@ func (v *Vault) carryOutWaiting(ctx context.Context) ([]Erasure, error) {
 	for _, was := range pending {
 		// What it names may have grown since.
 		in, err := v.plan(ctx, was.Kind, Request{was.Target, was.Reason, was.Basis, was.By})
+		if errors.Is(err, stemma.ErrNotFound) {
+			// Another erasure took it meanwhile.
+			if err := v.drop(ctx, was); err != nil {
+				return done, err
+			}
+			continue
+		}
 		if err != nil {
 			return done, fmt.Errorf("erase %s %s: %w", was.Kind, was.Target, err)
 		}
@@ -124,6 +132,14 @@ func (v *Vault) carryOutWaiting(ctx context.Context) ([]Erasure, error) {
 		done = append(done, in.Erasure)
 	}
 	return done, nil
+}
+
+// drop forgets an erasure that waits.
+func (v *Vault) drop(ctx context.Context, in *intent) error {
+	return v.transact(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `delete from erasure where id = ? and state = 0`, in.ID)
+		return err
+	})
 }
 
 // forbids gives the holds in force that forbid an erasure. A hold on a

@@ -92,7 +92,9 @@ type Kept struct {
 
 // Entry is an envelope as it is kept.
 type Entry struct {
-	Kept
+	ID      int64
+	Index   uint64 // in the tlog, unless it is Pending
+	Pending bool
 	Envelope
 }
 

@@ -38,13 +38,17 @@ func (d Digest) Leaf() Hash { return Hash(rfc6962.DefaultHasher.HashLeaf(d[:])) 
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// Log is a log that can be appended to. All methods may be called at once. It
-// is for one appender at a time in all processes together: who appends holds a
-// lock of its own from before [Log.Head] until what Add said is written down.
+// Log is a log that can be appended to. All methods may be called at once.
 type Log interface {
+	// Lock keeps every other appender away, of this process and of all others,
+	// until release is called, once. Who appends holds it from before Head until
+	// what Add said is written down. A process that dies lets go of it. The error
+	// is that of the context, and those of Add.
+	Lock(ctx context.Context) (release func(), err error)
+
 	// Add appends the digests in this order, without a gap, and returns when
 	// they are durable (fsynced) and part of the tree: the first index is given,
-	// the others follow it. A checkpoint that covers them may come later, see
+	// the others follow it. The caller holds the Lock. A checkpoint that covers them may come later, see
 	// Published. A digest that is in the log already is added again.
 	//
 	// After an error some of the digests, from the first on, may have been

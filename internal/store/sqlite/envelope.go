@@ -312,7 +312,7 @@ func (e *Evidence) entries(ctx context.Context, op, query string, args func(org 
 				if err != nil {
 					return err
 				}
-				entry := store.Entry{Kept: k, Envelope: store.Envelope{
+				entry := store.Entry{ID: k.ID, Index: k.Index, Pending: k.Pending, Envelope: store.Envelope{
 					EventKey:      store.EventKey{Source: string(source), EventID: string(event)},
 					PredicateType: string(predicateType), Digest: k.Digest, Bytes: bytes,
 				}}

@@ -96,7 +96,7 @@ func (a *envelopeAudit) rows(v *view, org int64) error {
 			return nil
 		}
 		entry := store.Entry{
-			Kept: store.Kept{ID: id, Digest: [sha256.Size]byte(digest), Index: uint64(n), Pending: pending},
+			ID: id, Index: uint64(n), Pending: pending,
 			Envelope: store.Envelope{
 				EventKey:      store.EventKey{Source: string(source), EventID: string(event)},
 				PredicateType: string(predicateType), Digest: [sha256.Size]byte(digest), Bytes: bytes,

@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
 	tesseralib "github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
@@ -42,6 +43,8 @@ const (
 	checkpointInterval = 200 * time.Millisecond
 	// poll is how often the published checkpoint is looked at by who waits for it.
 	poll = 3 * time.Millisecond
+	// lockPoll is how often an appender looks whether another process let go.
+	lockPoll = 2 * time.Millisecond
 	// closeWait is how long Close waits for what was added to be published.
 	closeWait = 2 * time.Second
 	// width is how many entries a full bundle has.
@@ -83,6 +86,9 @@ type shared struct {
 	cfg   Config
 	keys  tlog.Keys
 	users int // guarded by open.mu
+
+	lock chan struct{} // held by the appender of this process
+	file *flock.Flock  // held with it
 
 	stop     context.CancelFunc
 	appender *tesseralib.Appender
@@ -139,7 +145,11 @@ func start(ctx context.Context, dir string, cfg Config) (s *shared, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &shared{dir: dir, cfg: cfg}
+	s = &shared{
+		dir: dir, cfg: cfg,
+		lock: make(chan struct{}, 1),
+		file: flock.New(filepath.Join(dir, ".state", "append.lock")),
+	}
 	if s.keys, err = tlog.NewKeys(verifier, nil, 0); err != nil {
 		return nil, err
 	}
@@ -320,6 +330,32 @@ func (l *Log) alive(ctx context.Context) error {
 	default:
 		return ctx.Err()
 	}
+}
+
+// Lock keeps every other appender away: see [tlog.Log].
+func (l *Log) Lock(ctx context.Context) (release func(), err error) {
+	if err := l.alive(ctx); err != nil {
+		return nil, err
+	}
+	s := l.shared
+	select {
+	case s.lock <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if _, err := s.file.TryLockContext(ctx, lockPoll); err != nil {
+		<-s.lock
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("lock log %s: %w", s.dir, kindOf(err))
+	}
+	return sync.OnceFunc(func() {
+		// The system lets go of the lock also where this fails: at the latest when
+		// the process ends.
+		_ = s.file.Unlock()
+		<-s.lock
+	}), nil
 }
 
 // Add appends the digests: see [tlog.Log].

@@ -222,6 +222,9 @@ func printEvidence(w io.Writer, p painter, e lineage.Explanation) {
 		if s.Took > 0 {
 			fmt.Fprintf(w, "  %s sessions took part, lines not told", count(s.Took))
 		}
+		if s.Differ > 0 {
+			fmt.Fprintf(w, "  differs from others on %s lines", count(s.Differ))
+		}
 		if s.Outside > 0 {
 			fmt.Fprintf(w, "  %s lines claimed that the commits did not add", count(s.Outside))
 		}

@@ -42,8 +42,8 @@ func newRoot(o *options) *cobra.Command {
 which session of which coding agent, with which model, or a person.
 
 It reads the evidence that is in the repository already: notes of git-ai and
-whogitit, Entire's checkpoints, commit trailers and the accounts of coding
-agents. Nothing has to be installed or set up before. The first command indexes
+whogitit, Entire's checkpoints, Agent Trace records, commit trailers and the
+accounts of coding agents. Nothing has to be installed or set up before. The first command indexes
 the repository; later ones only what is new. What nothing tells is called
 unknown, never human.`,
 		Example: `  stemma index                                  # index this repository, see what is known

@@ -23,6 +23,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/notes/agenttrace"
 	"github.com/stemma-dev/stemma/internal/notes/entire"
 	"github.com/stemma-dev/stemma/internal/notes/gitai"
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
@@ -37,8 +38,11 @@ const organisation = "local"
 
 // noteSources, keyedSources and commitSources are the importers, in the order in which they
 // give the owner of a line that several agree on.
-func noteSources() []notes.NoteSource     { return []notes.NoteSource{gitai.Source{}, whogitit.Source{}} }
-func keyedSources() []notes.KeyedSource   { return []notes.KeyedSource{entire.Source{}} }
+func noteSources() []notes.NoteSource { return []notes.NoteSource{gitai.Source{}, whogitit.Source{}} }
+
+func keyedSources() []notes.KeyedSource {
+	return []notes.KeyedSource{agenttrace.Source{}, entire.Source{}}
+}
 func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers.Source{}} }
 
 // bench is what a command works with: a repository and its index.

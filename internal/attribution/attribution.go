@@ -464,7 +464,7 @@ func (w *work) took() {
 func (w *work) tookPart(source int, wanted func(notes.Session) bool) {
 	s := w.said[source]
 	open := w.row.Lines.Unknown - w.row.Conflicts
-	if len(s.Claims) > 0 {
+	if len(s.Claims) > 0 && !s.Partial {
 		// A source that tells lines has told which are this session's: none.
 		open = 0
 	}

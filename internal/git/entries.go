@@ -46,6 +46,28 @@ func (r *Repo) Entries(ctx context.Context, treeish, path string) (id string, en
 	return head.id, entries, nil
 }
 
+// Folders gives the ids of the trees that a path names in commits, one for each
+// commit in its place; "" where it names none. It costs one process for all.
+func (r *Repo) Folders(ctx context.Context, commits []string, path string) ([]string, error) {
+	questions := make([]string, len(commits))
+	for i, id := range commits {
+		if err := r.checkID(id); err != nil {
+			return nil, fmt.Errorf("folders: %w", err)
+		}
+		questions[i] = id + ":" + path
+	}
+	if strings.ContainsAny(path, "\n\x00") {
+		return make([]string, len(commits)), nil
+	}
+	ids := make([]string, len(commits))
+	err := r.tellAll(ctx, questions, func(i int, head object, err error) {
+		if err == nil && head.kind == "tree" {
+			ids[i] = head.id
+		}
+	})
+	return ids, err
+}
+
 // parseTree reads a tree object: "<mode> <name>\0<id in bytes>", without end.
 func parseTree(data []byte, hexLen int) ([]TreeEntry, error) {
 	var entries []TreeEntry

@@ -3,6 +3,7 @@ package git
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,27 @@ func TestEntries(t *testing.T) {
 				t.Errorf("Entries of the tree = %d entries, %v; want %d", len(again), err, len(entries))
 			}
 		}
+	}
+}
+
+func TestFolders(t *testing.T) {
+	g := newTestRepo(t)
+	without := g.commit("1", "z", "z\n")
+	with := g.commit("2", "a/y", "y\n")
+	r := g.open()
+	got, err := r.Folders(t.Context(), []string{without, with}, "a")
+	want := []string{"", g.git("rev-parse", with+":a")}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("Folders = %q, %v; want %q", got, err, want)
+	}
+	if got, err := r.Folders(t.Context(), []string{with}, "z"); err != nil || got[0] != "" {
+		t.Errorf("Folders of a file = %q, %v", got, err)
+	}
+	if got, err := r.Folders(t.Context(), []string{with}, "a\nb"); err != nil || got[0] != "" {
+		t.Errorf("Folders of a path with a line end = %q, %v", got, err)
+	}
+	if got, err := r.Folders(t.Context(), nil, "a"); err != nil || len(got) != 0 {
+		t.Errorf("Folders of no commit = %q, %v", got, err)
 	}
 }
 

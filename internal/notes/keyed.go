@@ -51,8 +51,9 @@ type Keyed interface {
 	// of a commit that names no key. What can not be read is named in Problems;
 	// an error says that reading itself did not work.
 	Read(context.Context, *git.Commit, git.Diff) (e Evidence, input string, ok bool, err error)
-	// Unreached counts the evidence that no reached commit leads to.
-	Unreached(context.Context, Reached) (int, error)
+	// Unreached counts the evidence that no reached commit leads to, and names
+	// what could not be read so far that it would lead anywhere.
+	Unreached(context.Context, Reached) (n int, unread []string, err error)
 }
 
 // Change is what changed in the evidence of a source.

@@ -21,6 +21,9 @@ type Evidence struct {
 	// Took holds indexes of sessions that took part, where nothing says which
 	// lines are theirs.
 	Took []int
+	// Partial says that the sessions of Took may have lines that the claims leave
+	// open. Without it a source with claims has told the lines of all sessions.
+	Partial bool
 	// Whole is the index of the session whose agent's own account authored the
 	// whole commit, or -1.
 	Whole int

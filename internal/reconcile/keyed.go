@@ -143,13 +143,14 @@ func (r *run) countUnreachedKeyed(ctx context.Context, reached, named map[string
 		if len(k.State()) == 0 {
 			continue
 		}
-		n, err := k.Unreached(ctx, notes.Reached{
+		n, unread, err := k.Unreached(ctx, notes.Reached{
 			Commit: func(id string) bool { return reached[id] },
 			Key:    func(key string) bool { return named[key] },
 		})
 		if err != nil {
 			return fmt.Errorf("evidence of %s: %w", k.name, err)
 		}
+		r.report.Unread = append(r.report.Unread, unread...)
 		if n > 0 {
 			r.report.Unreached[k.name] += n
 		}

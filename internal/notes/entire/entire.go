@@ -232,23 +232,22 @@ func (k *checkpoints) Keys(c *git.Commit) []string {
 }
 
 // Unreached counts the checkpoints that no reached commit names.
-func (k *checkpoints) Unreached(ctx context.Context, r notes.Reached) (int, error) {
+func (k *checkpoints) Unreached(ctx context.Context, r notes.Reached) (n int, unread []string, err error) {
 	all := make(map[string]bool)
 	for id := range k.refs {
 		all[id] = true
 	}
 	for _, name := range k.order {
 		if err := k.list(ctx, k.branches[name], all); err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 	}
-	n := 0
 	for id := range all {
 		if !r.Key(keyPrefix + id) {
 			n++
 		}
 	}
-	return n, nil
+	return n, nil, nil
 }
 
 // list adds the checkpoints of a branch. What of it is damaged or missing has

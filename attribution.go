@@ -46,8 +46,19 @@ type Owner struct {
 	Class        Class  // of the lines it owns
 	Source       string // who says so
 	Strength     Strength
-	Lines        int // lines of Class that it owns
-	Candidate    int // unknown lines it may have written
+	// ModelStrength is that of the model, where it is another than Strength; else
+	// it is zero.
+	ModelStrength Strength
+	Lines         int // lines of Class that it owns
+	Candidate     int // unknown lines it may have written
+}
+
+// StrengthOfModel is how strong it is that the owner used its model.
+func (o Owner) StrengthOfModel() Strength {
+	if o.ModelStrength == (Strength{}) {
+		return o.Strength
+	}
+	return o.ModelStrength
 }
 
 // FileLines is what a commit added to one file, by its path after the commit.

@@ -164,6 +164,9 @@ func printPart(w io.Writer, p painter, i int, part lineage.Part) {
 	fmt.Fprintf(w, "  [%d] %s  %s  %s\n", i, p.class(part.Class, string(part.Class)), plain(who), lines)
 	fmt.Fprintf(w, "      %s\n", p.faint(fmt.Sprintf("%s: %s, %s, %s, confidence %.2g",
 		part.Source, plain(part.Strength.Method), part.Strength.Assertion, part.Strength.Tier, part.Strength.Confidence)))
+	if m := part.ModelStrength; m != nil {
+		fmt.Fprintf(w, "      %s\n", p.faint(fmt.Sprintf("its model: %s, %s, %s, confidence %.2g", plain(m.Method), m.Assertion, m.Tier, m.Confidence)))
+	}
 }
 
 func printSources(w io.Writer, c lineage.Commit) {

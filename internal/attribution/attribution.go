@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 2
+const Algorithm = 3
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.
@@ -417,13 +417,14 @@ func (w *work) claimOwner(c claimRef) int {
 func (w *work) sessionOwner(source, session int, class stemma.Class, strength stemma.Strength) int {
 	s := w.said[source].Sessions[session]
 	return w.owner(stemma.Owner{
-		Session:      sessionKey(w.commit.ID, s),
-		Agent:        agentKey(s),
-		AgentVersion: s.AgentVersion,
-		Model:        s.Model,
-		Class:        class,
-		Source:       w.said[source].Source,
-		Strength:     strength,
+		Session:       sessionKey(w.commit.ID, s),
+		Agent:         agentKey(s),
+		AgentVersion:  s.AgentVersion,
+		Model:         s.Model,
+		ModelStrength: s.ModelStrength,
+		Class:         class,
+		Source:        w.said[source].Source,
+		Strength:      strength,
 	})
 }
 

@@ -33,6 +33,8 @@ type Part struct {
 	Candidate int             `json:"candidate_lines"` // unknown lines it may have written
 	Source    string          `json:"source"`
 	Strength  stemma.Strength `json:"strength"`
+	// ModelStrength is that of the model, where it is another than Strength.
+	ModelStrength *stemma.Strength `json:"model_strength,omitempty"`
 }
 
 // ModelLines is what one model has in a commit or a change.
@@ -76,6 +78,9 @@ func part(o stemma.Owner) Part {
 	}
 	if o.Model.Known() {
 		p.Model = &o.Model
+		if strength := o.StrengthOfModel(); strength != o.Strength {
+			p.ModelStrength = &strength
+		}
 	}
 	return p
 }

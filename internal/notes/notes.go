@@ -43,6 +43,9 @@ type Session struct {
 	AgentVersion string
 	Model        stemma.Model
 	Strength     stemma.Strength // of taking part
+	// ModelStrength is that of the model, where it is another than that of taking
+	// part or of a claim; else it is zero.
+	ModelStrength stemma.Strength
 }
 
 // Claim says that lines of a file are of a class. Lines are counted from 1 in

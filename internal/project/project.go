@@ -135,7 +135,7 @@ func sessionEdges(session stemma.NodeID, o stemma.Owner) []stemma.Edge {
 	if o.Model.Known() {
 		edges = append(edges, stemma.Edge{
 			From: session, Kind: stemma.EdgeUsed, To: stemma.NodeID{Kind: stemma.KindModel, Key: o.Model.Key()},
-			Source: o.Source, Strength: o.Strength,
+			Source: o.Source, Strength: o.StrengthOfModel(),
 		})
 	}
 	return edges

@@ -15,7 +15,7 @@ const MaxRow = 64 << 20
 
 // rowVersion is the first byte of a row. Rows are derived, so that a backend
 // answers a new version by dropping its graph, never by reading two versions.
-const rowVersion = 1
+const rowVersion = 2
 
 // PathID gives the number that stands for a path in rows, and makes one for a
 // path that has none.
@@ -103,6 +103,7 @@ const (
 	rowConflicts
 	rowUnreadable
 	rowExact // of an owner: its model is exact
+	rowModel // of an owner: its model has a strength of its own
 )
 
 // rowClasses gives the number of a class; the empty one stands for an
@@ -165,6 +166,10 @@ func (w *rowWriter) ownerEntry(o *stemma.Owner) {
 	if o.Model.Exact {
 		flags |= rowExact
 	}
+	own := o.ModelStrength != (stemma.Strength{})
+	if own {
+		flags |= rowModel
+	}
 	w.byte(flags)
 	for _, s := range []string{
 		o.Session, o.Person, o.Agent, o.AgentVersion,
@@ -177,6 +182,12 @@ func (w *rowWriter) ownerEntry(o *stemma.Owner) {
 	w.confidence(o.Strength.Confidence)
 	w.count(o.Lines)
 	w.count(o.Candidate)
+	if own {
+		for _, s := range []string{string(o.ModelStrength.Tier), string(o.ModelStrength.Assertion), o.ModelStrength.Method} {
+			w.string(s)
+		}
+		w.confidence(o.ModelStrength.Confidence)
+	}
 }
 
 func (w *rowWriter) file(f *stemma.FileLines, owners []stemma.Owner) {

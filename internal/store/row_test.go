@@ -285,6 +285,10 @@ func randomAttribution(rnd *rand.Rand) stemma.Attribution {
 			Strength: stemma.Strength{Tier: stemma.TierClaimed, Method: word(), Confidence: float64(rnd.IntN(5)) / 4},
 			Lines:    count(), Candidate: count(),
 		})
+		if rnd.IntN(2) == 0 {
+			o := &a.Owners[len(a.Owners)-1]
+			o.ModelStrength = stemma.Strength{Assertion: stemma.Inferred, Method: word(), Confidence: float64(rnd.IntN(5)) / 4}
+		}
 		a.RestOwner = rnd.IntN(len(a.Owners)+1) - 1
 	}
 	for i := range rnd.IntN(20) {

@@ -83,7 +83,8 @@ func (r *rowReader) attribution(a *stemma.Attribution, files int) {
 }
 
 func (r *rowReader) ownerEntry(o *stemma.Owner) {
-	o.Model.Exact = r.byte()&rowExact != 0
+	flags := r.byte()
+	o.Model.Exact = flags&rowExact != 0
 	for _, s := range []*string{
 		&o.Session, &o.Person, &o.Agent, &o.AgentVersion,
 		&o.Model.Provider, &o.Model.ID, &o.Model.Raw, &o.Source,
@@ -95,6 +96,12 @@ func (r *rowReader) ownerEntry(o *stemma.Owner) {
 	o.Strength.Confidence = r.confidence()
 	o.Lines = r.count()
 	o.Candidate = r.count()
+	if flags&rowModel != 0 {
+		for _, s := range []*string{(*string)(&o.ModelStrength.Tier), (*string)(&o.ModelStrength.Assertion), &o.ModelStrength.Method} {
+			*s = r.string()
+		}
+		o.ModelStrength.Confidence = r.confidence()
+	}
 }
 
 func (r *rowReader) file(f *stemma.FileLines, owners []stemma.Owner) {

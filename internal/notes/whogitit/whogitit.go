@@ -13,7 +13,8 @@
 // were not told by the agent: whogitit makes the session's id up, one for what
 // is edited between two commits, and it takes the model from WHOGITIT_MODEL_ID,
 // which nothing of its own sets. Without that it writes
-// claude-opus-4-5-20251101, whatever model ran (src/capture/hook.rs of 1.0.0).
+// claude-opus-4-5-20251101, whatever model ran (src/capture/hook.rs of 1.0.0):
+// that model has a strength of its own.
 package whogitit
 
 import (
@@ -39,6 +40,14 @@ const (
 	maxProblems = 50        // listed one by one; the others are counted
 	maxLine     = 1<<31 - 1 // whogitit's own is 1<<32 - 1
 	maxVersion  = 255       // whogitit's own
+)
+
+// defaultModel is what whogitit 1.0.0 writes where WHOGITIT_MODEL_ID is not
+// set, whatever model ran. That a note has it says little of the model.
+const (
+	defaultModel      = "claude-opus-4-5-20251101"
+	methodDefault     = Name + "'s default for a model"
+	confidenceDefault = 0.2
 )
 
 // newest is the schema version that notes of an unknown one are read as.
@@ -251,6 +260,11 @@ func (d *decoder) finish() notes.Evidence {
 		session := notes.Session{Agent: agent(), Strength: declared}
 		if d.session != nil {
 			session.ID, session.Model = d.session.id, d.session.model
+		}
+		if session.Model.Raw == defaultModel {
+			session.ModelStrength = stemma.Strength{
+				Tier: stemma.TierClaimed, Assertion: stemma.Inferred, Method: methodDefault, Confidence: confidenceDefault,
+			}
 		}
 		d.evidence.Sessions = []notes.Session{session}
 		if !d.ai {

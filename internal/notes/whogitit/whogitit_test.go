@@ -18,7 +18,10 @@ import (
 
 var (
 	opus = stemma.Model{Provider: "anthropic", ID: "claude-opus-4-5-20251101", Exact: true, Raw: "claude-opus-4-5-20251101"}
-	one  = notes.Session{ID: "7f3a4b2c-9d1e-4a7b-83d4-e5f6a7b8c9d0", Agent: "claude-code", Model: opus, Strength: told("v3", 1)}
+	one  = notes.Session{ID: "7f3a4b2c-9d1e-4a7b-83d4-e5f6a7b8c9d0", Agent: "claude-code", Model: opus, Strength: told("v3", 1), ModelStrength: byDefault}
+	// byDefault is what a note that names the model which whogitit writes anyway
+	// says of the model.
+	byDefault = stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Inferred, Method: "whogitit's default for a model", Confidence: 0.2}
 )
 
 // session is that of one, as a note has it.
@@ -190,7 +193,7 @@ func prettyEvidence() notes.Evidence {
 	two := told("v2", 1)
 	return notes.Evidence{
 		Source: "whogitit", Whole: -1,
-		Sessions: []notes.Session{{ID: "2b1d6f0e-5a3c-4f7b-9c8d-1e2f3a4b5c6d", Agent: "claude-code", Model: opus, Strength: two}},
+		Sessions: []notes.Session{{ID: "2b1d6f0e-5a3c-4f7b-9c8d-1e2f3a4b5c6d", Agent: "claude-code", Model: opus, Strength: two, ModelStrength: byDefault}},
 		Claims: []notes.Claim{
 			{Path: "src/greet.rs", Ranges: ranges(2, 3, 6, 6), Class: stemma.ClassAI, Strength: two},
 			{Path: "src/greet.rs", Ranges: ranges(4, 4), Class: stemma.ClassAIEdited, Strength: told("v2", 0.7234042553191489)},

@@ -32,7 +32,7 @@ const (
 	applicationID   = 0x73746d61 // "stma"
 	evidenceVersion = 1          // of the last file in migrations
 	envelopeVersion = 2          // of the last file in evidence
-	graphVersion    = 2          // of graph.sql
+	graphVersion    = 3          // of graph.sql
 )
 
 //go:embed migrations/*.sql

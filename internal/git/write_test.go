@@ -1,0 +1,108 @@
+package git
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// written makes a repository with commits, and a hook that must not be run.
+func written(t *testing.T, commits int) (dir string, ids []string) {
+	t.Helper()
+	dir = t.TempDir()
+	run := func(args ...string) string {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		cmd.Env = []string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+			"GIT_AUTHOR_NAME=A", "GIT_AUTHOR_EMAIL=a@x", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@x",
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run("init", "-q")
+	for i := range commits {
+		run("commit", "-q", "--allow-empty", "-m", fmt.Sprint(i))
+		ids = append(ids, run("rev-parse", "HEAD"))
+	}
+	hook := filepath.Join(dir, ".git", "hooks", "reference-transaction")
+	os.MkdirAll(filepath.Dir(hook), 0o755)
+	if err := os.WriteFile(hook, []byte("#!/bin/sh\necho ran >>"+dir+"/ran\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir, ids
+}
+
+func notesOf(t *testing.T, dir string, ids []string) map[string]string {
+	t.Helper()
+	got := make(map[string]string)
+	for _, id := range ids {
+		cmd := exec.Command("git", "-C", dir, "notes", "--ref=refs/notes/stemma", "show", id)
+		if out, err := cmd.Output(); err == nil {
+			got[id] = string(out)
+		}
+	}
+	return got
+}
+
+func TestNotesAreAddedByManyAtOnce(t *testing.T) {
+	dir, ids := written(t, 12)
+	var group sync.WaitGroup
+	for _, id := range ids {
+		group.Go(func() {
+			repo, err := Open(t.Context(), dir, Config{Scratch: filepath.Join(t.TempDir(), "s")})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer repo.Close()
+			if err := repo.AddNotes(t.Context(), "refs/notes/stemma", map[string][]byte{id: []byte("note of " + id + "\n")}, Signature{Name: "stemma", Time: 1}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	got := notesOf(t, dir, ids)
+	for _, id := range ids {
+		if got[id] != "note of "+id+"\n" {
+			t.Errorf("note on %s is %q", id, got[id])
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("a hook of the repository was run")
+	}
+}
+
+func TestNotesAreReplacedAndOthersStay(t *testing.T) {
+	dir, ids := written(t, 2)
+	repo, err := Open(t.Context(), dir, Config{Scratch: filepath.Join(t.TempDir(), "s")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	for _, notes := range []map[string][]byte{
+		{ids[0]: []byte("one\n"), ids[1]: []byte("two\n")}, {ids[0]: []byte("one again\n")}, {},
+	} {
+		if err := repo.AddNotes(t.Context(), "refs/notes/stemma", notes, Signature{Name: "a <b>\n", Time: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := notesOf(t, dir, ids); got[ids[0]] != "one again\n" || got[ids[1]] != "two\n" {
+		t.Errorf("notes are %q", got)
+	}
+	for _, ref := range []string{"refs/heads/main", "refs/notes/a b", "refs/notes/x\ny"} {
+		if err := repo.AddNotes(t.Context(), ref, map[string][]byte{ids[0]: nil}, Signature{}); err == nil {
+			t.Errorf("notes were added to %q", ref)
+		}
+	}
+	if err := repo.AddNotes(t.Context(), "refs/notes/stemma", map[string][]byte{"HEAD": nil}, Signature{}); err == nil {
+		t.Error("a note was added to a name")
+	}
+}

@@ -1,0 +1,305 @@
+// Package native answers what stemma itself captured of a commit: it reads and
+// writes the notes on refs/notes/stemma, by which the lines of agents and of
+// people are told apart in git itself. Begin with [Encode] and [Source].
+//
+// A note names sessions, pseudonyms of people and ranges of lines; never a
+// prompt, a mail address or a line of code. doc/notes.md has the format.
+package native
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/notes"
+)
+
+// Name is the name of this source.
+const Name = "stemma"
+
+// Ref is where the notes are.
+const Ref = "refs/notes/stemma"
+
+// version is that of the format.
+const version = 1
+
+// Methods of what a note says.
+const (
+	// MethodCaptured gives a line to the session whose hook saw it appear.
+	MethodCaptured = "captured: written between the hooks of a tool call"
+	// MethodBetween gives a line to the person at the machine, because no agent
+	// was at work while capture was healthy.
+	MethodBetween = "captured: no agent was at work"
+	// MethodSaved gives a line to the person whose editor reported the save.
+	MethodSaved = "captured: saved by an editor"
+	// MethodOpen says that the session may have written lines in a gap.
+	MethodOpen = "captured: at work while the line appeared, or a hook is missing"
+)
+
+// Note is what was captured of one commit.
+type Note struct {
+	Version   int       `json:"stemma"`
+	Algorithm int       `json:"algorithm"` // version of the rules of replay
+	Sessions  []Session `json:"sessions,omitempty"`
+	People    []string  `json:"people,omitempty"` // pseudonyms
+	Files     []File    `json:"files,omitempty"`
+	// Input is the hex SHA-256 over the captured states that it was made from.
+	Input string `json:"input"`
+	// Gaps are reasons why lines are unknown, each once.
+	Gaps []string `json:"gaps,omitempty"`
+}
+
+// Session is a session that wrote lines, or may have.
+type Session struct {
+	Agent   string `json:"agent"` // key of the agent: stemma.ParseAgent
+	ID      string `json:"id"`    // the agent's own
+	Version string `json:"version,omitempty"`
+	Model   string `json:"model,omitempty"` // as the agent reported it
+	Parent  string `json:"parent,omitempty"`
+}
+
+// File is a file with lines that the commit added.
+type File struct {
+	Path string
+	Own  []Part
+}
+
+// Part is a set of lines of one class and owner.
+type Part struct {
+	Ranges   []notes.Range
+	Class    stemma.Class
+	Session  int   // index into Sessions, or -1
+	Person   int   // index into People, or -1
+	Observed bool  // the person's editor reported it
+	May      []int // sessions that may have written unknown lines
+}
+
+// fileJSON and partJSON are File and Part as they are written.
+type fileJSON struct {
+	Path      string     `json:"path,omitempty"`
+	PathBytes string     `json:"pathBytes,omitempty"` // base64, of a path that is not UTF-8
+	Lines     []partJSON `json:"lines"`
+}
+
+type partJSON struct {
+	Ranges   string       `json:"ranges"` // "1-4,7"
+	Class    stemma.Class `json:"class"`
+	Session  *int         `json:"session,omitempty"`
+	Person   *int         `json:"person,omitempty"`
+	Observed bool         `json:"observed,omitempty"`
+	May      []int        `json:"may,omitempty"`
+}
+
+// MarshalJSON writes the file as in doc/notes.md.
+func (f File) MarshalJSON() ([]byte, error) {
+	j := fileJSON{Path: f.Path, Lines: []partJSON{}}
+	if !utf8.ValidString(f.Path) {
+		j.Path, j.PathBytes = "", base64.StdEncoding.EncodeToString([]byte(f.Path))
+	}
+	for _, p := range f.Own {
+		part := partJSON{Ranges: formatRanges(p.Ranges), Class: p.Class, Observed: p.Observed, May: p.May}
+		if p.Session >= 0 {
+			part.Session = &p.Session
+		}
+		if p.Person >= 0 {
+			part.Person = &p.Person
+		}
+		j.Lines = append(j.Lines, part)
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (f *File) UnmarshalJSON(text []byte) error {
+	var j fileJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	f.Path = j.Path
+	if j.PathBytes != "" {
+		path, err := base64.StdEncoding.DecodeString(j.PathBytes)
+		if err != nil {
+			return fmt.Errorf("pathBytes: %w", err)
+		}
+		f.Path = string(path)
+	}
+	if f.Path == "" || strings.ContainsRune(f.Path, 0) {
+		return fmt.Errorf("path %q", f.Path)
+	}
+	for _, p := range j.Lines {
+		part := Part{Class: p.Class, Session: -1, Person: -1, Observed: p.Observed, May: p.May}
+		var err error
+		if part.Ranges, err = parseRanges(p.Ranges); err != nil {
+			return fmt.Errorf("%q: %w", f.Path, err)
+		}
+		if !p.Class.Valid() {
+			return fmt.Errorf("%q: class %q", f.Path, p.Class)
+		}
+		if p.Session != nil {
+			part.Session = *p.Session
+		}
+		if p.Person != nil {
+			part.Person = *p.Person
+		}
+		f.Own = append(f.Own, part)
+	}
+	return nil
+}
+
+func formatRanges(ranges []notes.Range) string {
+	var b strings.Builder
+	for i, r := range ranges {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(r.Start))
+		if r.End > r.Start {
+			b.WriteString("-" + strconv.Itoa(r.End))
+		}
+	}
+	return b.String()
+}
+
+// maxLine is the largest line number: more than a file of notes.MaxNote has.
+const maxLine = 1 << 30
+
+func parseRanges(text string) ([]notes.Range, error) {
+	var ranges []notes.Range
+	last := 0
+	for part := range strings.SplitSeq(text, ",") {
+		from, to, two := strings.Cut(part, "-")
+		if !two {
+			to = from
+		}
+		start, err := strconv.Atoi(from)
+		end, eerr := strconv.Atoi(to)
+		if err != nil || eerr != nil || start <= last || end < start || end > maxLine {
+			return nil, fmt.Errorf("ranges %q", text)
+		}
+		ranges = append(ranges, notes.Range{Start: start, End: end})
+		last = end
+	}
+	return ranges, nil
+}
+
+// Encode gives the bytes of a note: the same for the same note.
+func Encode(n Note) ([]byte, error) {
+	n.Version = version
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(n); err != nil {
+		return nil, fmt.Errorf("note: %v: %w", err, stemma.ErrInvalid)
+	}
+	return b.Bytes(), nil
+}
+
+// Decode reads the bytes of a note. Fields that it does not know are left
+// alone, so that a later version adds to what this one reads.
+func Decode(blob []byte) (Note, error) {
+	var n Note
+	fail := func(at int64, reason string) (Note, error) {
+		return Note{}, &notes.DecodeError{Source: Name, Offset: at, Reason: reason}
+	}
+	if len(blob) > notes.MaxNote {
+		return fail(0, fmt.Sprintf("%d bytes", len(blob)))
+	}
+	dec := json.NewDecoder(bytes.NewReader(blob))
+	if err := dec.Decode(&n); err != nil {
+		return fail(dec.InputOffset(), err.Error())
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return fail(dec.InputOffset(), "more than one JSON value")
+	}
+	if n.Version != version {
+		return fail(0, fmt.Sprintf("version %d, this stemma reads %d", n.Version, version))
+	}
+	for _, s := range n.Sessions {
+		if s.Agent == "" || s.ID == "" {
+			return fail(0, "a session without agent or id")
+		}
+	}
+	for _, f := range n.Files {
+		for _, p := range f.Own {
+			for _, s := range append([]int{p.Session}, p.May...) {
+				if s < -1 || s >= len(n.Sessions) {
+					return fail(0, fmt.Sprintf("%q: no session %d", f.Path, s))
+				}
+			}
+			if p.Person < -1 || p.Person >= len(n.People) {
+				return fail(0, fmt.Sprintf("%q: no person %d", f.Path, p.Person))
+			}
+			if (p.Class == stemma.ClassAI || p.Class == stemma.ClassAIEdited) && p.Session < 0 {
+				return fail(0, fmt.Sprintf("%q: lines of class %s without a session", f.Path, p.Class))
+			}
+		}
+	}
+	return n, nil
+}
+
+// Source reads stemma's own notes.
+type Source struct{}
+
+// Name is "stemma".
+func (Source) Name() string { return Name }
+
+// NotesRefs is [Ref].
+func (Source) NotesRefs() []string { return []string{Ref} }
+
+// RefPrefixes is nil: there is one ref of notes.
+func (Source) RefPrefixes() []string { return nil }
+
+// Prompts is nil: a note holds none.
+func (Source) Prompts([]byte) ([]notes.Prompt, error) { return nil, nil }
+
+// Decode reads the note on a commit.
+func (Source) Decode(_ string, blob []byte) (notes.Evidence, error) {
+	n, err := Decode(blob)
+	if err != nil {
+		return notes.Evidence{}, err
+	}
+	e := notes.Evidence{Source: Name, Whole: -1, Problems: n.Gaps}
+	told := func(a stemma.Assertion, method string, confidence float64) stemma.Strength {
+		return stemma.Strength{Tier: stemma.TierClaimed, Assertion: a, Method: method, Confidence: confidence}
+	}
+	for _, s := range n.Sessions {
+		e.Sessions = append(e.Sessions, notes.Session{
+			ID: s.ID, Agent: s.Agent, AgentVersion: s.Version, Model: stemma.ParseModel(s.Model),
+			Strength: told(stemma.Observed, MethodOpen, 1),
+		})
+	}
+	may := make(map[int]bool)
+	for _, f := range n.Files {
+		for _, p := range f.Own {
+			if p.Class == stemma.ClassUnknown {
+				for _, s := range p.May {
+					if !may[s] {
+						may[s] = true
+						e.Took = append(e.Took, s)
+					}
+				}
+				continue
+			}
+			c := notes.Claim{Path: f.Path, Ranges: p.Ranges, Class: p.Class, Session: p.Session}
+			if p.Person >= 0 {
+				c.Person = n.People[p.Person]
+			}
+			switch {
+			case p.Class != stemma.ClassHuman:
+				c.Strength = told(stemma.Observed, MethodCaptured, 1)
+			case p.Observed:
+				c.Strength = told(stemma.Observed, MethodSaved, 1)
+			default:
+				c.Strength = told(stemma.Inferred, MethodBetween, 0.9)
+			}
+			e.Claims = append(e.Claims, c)
+		}
+	}
+	return e, nil
+}

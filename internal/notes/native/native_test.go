@@ -1,0 +1,108 @@
+package native
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/notes"
+)
+
+func sample() Note {
+	return Note{
+		Version: version, Algorithm: 1, Input: "ab",
+		Sessions: []Session{{Agent: "claude-code", ID: "s1", Version: "2.1", Model: "claude-opus-4-5-20251101"}, {Agent: "codex", ID: "s/2\n"}},
+		People:   []string{"0011"},
+		Files: []File{
+			{Path: "a b.go", Own: []Part{
+				{Ranges: []notes.Range{{Start: 1, End: 4}, {Start: 7, End: 7}}, Class: stemma.ClassAI, Session: 0, Person: -1},
+				{Ranges: []notes.Range{{Start: 5, End: 5}}, Class: stemma.ClassAIEdited, Session: 1, Person: 0},
+				{Ranges: []notes.Range{{Start: 6, End: 6}}, Class: stemma.ClassHuman, Session: -1, Person: 0},
+			}},
+			{Path: "not\xffUTF-8", Own: []Part{{Ranges: []notes.Range{{Start: 1, End: 2}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, May: []int{1}}}},
+		},
+		Gaps: []string{"a hook after the edit is missing"},
+	}
+}
+
+func TestNoteComesBackAsItWasWritten(t *testing.T) {
+	blob, err := Encode(sample())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Decode(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sample(), got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestEvidenceOfANote(t *testing.T) {
+	blob, _ := Encode(sample())
+	e, err := Source{}.Decode("", blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Claims) != 3 || len(e.Sessions) != 2 || len(e.Took) != 1 || e.Took[0] != 1 || len(e.Problems) != 1 {
+		t.Errorf("evidence %+v", e)
+	}
+	if c := e.Claims[2]; c.Class != stemma.ClassHuman || c.Person != "0011" || c.Strength.Assertion != stemma.Inferred {
+		t.Errorf("the person's claim is %+v", c)
+	}
+	if m := e.Sessions[0].Model; m.Key() != "anthropic/claude-opus-4-5-20251101" {
+		t.Errorf("model %q", m.Key())
+	}
+}
+
+func TestBadNotesAreRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty":              ``,
+		"not JSON":           `hello`,
+		"two values":         `{"stemma":1}{"stemma":1}`,
+		"another version":    `{"stemma":2}`,
+		"no session":         `{"stemma":1,"files":[{"path":"a","lines":[{"ranges":"1","class":"ai","session":0}]}]}`,
+		"ai of nobody":       `{"stemma":1,"files":[{"path":"a","lines":[{"ranges":"1","class":"ai"}]}]}`,
+		"ranges backwards":   `{"stemma":1,"files":[{"path":"a","lines":[{"ranges":"4-2","class":"human"}]}]}`,
+		"ranges overlap":     `{"stemma":1,"files":[{"path":"a","lines":[{"ranges":"1-4,4","class":"human"}]}]}`,
+		"a class nobody has": `{"stemma":1,"files":[{"path":"a","lines":[{"ranges":"1","class":"alien"}]}]}`,
+		"no path":            `{"stemma":1,"files":[{"lines":[]}]}`,
+		"an unnamed session": `{"stemma":1,"sessions":[{"agent":"codex"}]}`,
+	} {
+		_, err := Decode([]byte(text))
+		var fault *notes.DecodeError
+		if !errors.As(err, &fault) || !errors.Is(err, stemma.ErrInvalid) {
+			t.Errorf("%s: %v, want a DecodeError", name, err)
+		}
+	}
+	if _, err := Decode([]byte(`{"stemma":1,"of":"tomorrow"}`)); err != nil {
+		t.Errorf("a field of a later version: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	blob, _ := Encode(sample())
+	f.Add(string(blob))
+	f.Add(strings.Replace(string(blob), "1-4", "1-4000000000", 1))
+	f.Fuzz(func(t *testing.T, text string) {
+		n, err := Decode([]byte(text))
+		if err != nil {
+			return
+		}
+		again, err := Encode(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Decode(again)
+		if err != nil {
+			t.Fatalf("%v after writing %s", err, again)
+		}
+		if third, err := Encode(m); err != nil || string(third) != string(again) {
+			t.Fatalf("%v: %s became %s", err, again, third)
+		}
+	})
+}

@@ -271,23 +271,75 @@ func (s *step) recallHunk(h hunk, piece run, least int, wanted map[string]bool) 
 		}
 		block = block[:0]
 	}
-	edits := znkr.EditsFunc(piece.lines, s.after[h.at:h.end], bytes.Equal)
-	i, j := 0, h.at
-	for _, e := range edits {
+	last := [2]int{-1, -1}
+	for _, pair := range s.anchored(h, piece.lines) {
+		if pair[0] != last[0]+1 || pair[1] != last[1]+1 {
+			flush()
+		}
+		block = append(block, pair)
+		last = pair
+	}
+	flush()
+}
+
+// anchored pairs lines of a piece with equal lines of a hunk, in order: telling
+// lines first, then what stands right before and behind them. A plain difference
+// could hold the two together at a blank line.
+func (s *step) anchored(h hunk, piece [][]byte) [][2]int {
+	var old, now [][]byte
+	var from, to []int
+	for i, l := range piece {
+		if telling(l) {
+			old, from = append(old, l), append(from, i)
+		}
+	}
+	for n := h.at; n < h.end; n++ {
+		if telling(s.after[n]) {
+			now, to = append(now, s.after[n]), append(to, n)
+		}
+	}
+	var pairs [][2]int
+	i, j := 0, 0
+	for _, e := range znkr.EditsFunc(old, now, bytes.Equal) {
 		switch e.Op {
 		case znkr.Match:
-			block = append(block, [2]int{i, j})
+			pairs = s.extend(pairs, h, piece, [2]int{from[i], to[j]})
 			i++
 			j++
 		case znkr.Delete:
-			flush()
 			i++
 		case znkr.Insert:
-			flush()
 			j++
 		}
 	}
-	flush()
+	if n := len(pairs); n > 0 {
+		last := pairs[n-1]
+		for i, j := last[0]+1, last[1]+1; i < len(piece) && j < h.end && bytes.Equal(piece[i], s.after[j]); i, j = i+1, j+1 {
+			pairs = append(pairs, [2]int{i, j})
+		}
+	}
+	return pairs
+}
+
+// extend adds a pair of telling lines, and before it the equal lines between
+// the last pair and this one: those behind the last, then those before this.
+func (s *step) extend(pairs [][2]int, h hunk, piece [][]byte, pair [2]int) [][2]int {
+	last := [2]int{-1, h.at - 1}
+	if n := len(pairs); n > 0 {
+		last = pairs[n-1]
+		for i, j := last[0]+1, last[1]+1; i < pair[0] && j < pair[1] && bytes.Equal(piece[i], s.after[j]); i, j = i+1, j+1 {
+			pairs = append(pairs, [2]int{i, j})
+			last = [2]int{i, j}
+		}
+	}
+	i, j := pair[0], pair[1]
+	for i-1 > last[0] && j-1 > last[1] && bytes.Equal(piece[i-1], s.after[j-1]) {
+		i, j = i-1, j-1
+	}
+	for ; i <= pair[0]; i, j = i+1, j+1 {
+		pairs = append(pairs, [2]int{i, j})
+	}
+	return pairs
 }
 
 // telling reports whether a line has enough in it to be told from others: a

@@ -59,7 +59,7 @@ func Capture(in Input) error {
 	h := hooked{Input: in, call: c, settings: readSettings(in.Home)}
 	h.record = Record{
 		Time: in.Now().UTC(), Machine: machine(), Agent: in.Agent, Foreign: c.foreign, Event: c.event,
-		Phase: c.phase, Session: c.session, Parent: c.parent, Tool: c.tool, Call: c.id, Dir: c.dir, Payload: payload,
+		Phase: c.phase, Session: c.session, Parent: c.parent, Tool: c.tool, Call: c.id, Dir: c.dir, Shell: c.shell, Model: c.model, Payload: payload,
 	}
 	if h.record.Parent == "" {
 		h.record.Parent = in.Parent
@@ -229,12 +229,12 @@ func (b *binder) gap(reason, path string) {
 // snapshot keeps the content of a file as it is now.
 func (b *binder) snapshot(rel string, found bool) {
 	if excludedByName(rel, b.exclude) {
-		b.gap("an excluded path", "")
+		b.gap(GapExcluded, "")
 		b.silent = b.silent || !found
 		return
 	}
 	if !found && b.untracked(rel) && ignored(b.place, b.Config, rel) {
-		b.gap("an ignored path", "")
+		b.gap(GapIgnored, "")
 		b.silent = true
 		return
 	}

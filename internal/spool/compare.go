@@ -35,7 +35,7 @@ func (b *binder) compare() {
 	path := b.statePath()
 	switch b.call.phase {
 	case Before:
-		began := b.Now().Add(-slack).UnixNano()
+		began := time.Now().Add(-slack).UnixNano() // by the clock that stamps files
 		now, err := scanTree(b.place, b.Config, began, time.Now().Add(limit))
 		if err != nil {
 			b.gap("before the tool: "+err.Error(), "")

@@ -19,6 +19,7 @@ type call struct {
 	id      string
 	dir     string
 	foreign string
+	model   string
 	phase   Phase
 	paths   []string // of files that the tool is about to write or has written
 	// shell says that the tool may write files which it does not name.
@@ -50,6 +51,8 @@ type fields struct {
 	Action    json.RawMessage `json:"tool_info"` // Windsurf
 	ID        string          `json:"tool_use_id"`
 
+	Model json.RawMessage `json:"model"` // Claude Code: SessionStart; Codex CLI; Cursor
+
 	Path       string `json:"file_path"` // Cursor: afterFileEdit
 	Cursor     string `json:"cursor_version"`
 	Transcript string `json:"transcript_path"`
@@ -67,6 +70,7 @@ type generic struct {
 	Tool    string   `json:"tool"`
 	Call    string   `json:"call"`
 	Dir     string   `json:"dir"`
+	Model   string   `json:"model"`
 	Files   []string `json:"files"` // written by the tool; without any, the work tree is compared
 	Shell   bool     `json:"shell"` // the tool may write files that Files does not name
 }
@@ -129,6 +133,7 @@ func parse(agent, name string, payload []byte) call {
 	c.event = first(f.Event, f.EventCamel, f.EventAction, name)
 	c.session = first(f.Session, f.SessionCamel, f.Conversation, f.Trajectory)
 	c.parent = f.Parent
+	_ = json.Unmarshal(f.Model, &c.model) // an object of tomorrow's: none
 	c.tool = first(f.Tool, f.ToolCamel)
 	c.id = f.ID
 	c.dir = f.Dir
@@ -166,7 +171,7 @@ func parse(agent, name string, payload []byte) call {
 func (g *generic) call(cut bool) call {
 	c := call{
 		event: g.Event, session: g.Session, parent: g.Parent, tool: g.Tool, id: g.Call, dir: g.Dir,
-		phase: phaseOf(g.Event), cut: cut,
+		phase: phaseOf(g.Event), model: g.Model, cut: cut,
 	}
 	if c.phase == Before || c.phase == After {
 		c.paths = g.Files

@@ -27,9 +27,11 @@ type Record struct {
 	Session string    `json:"session,omitempty"`
 	Parent  string    `json:"parent,omitempty"` // session that started this one, where it is known
 	Tool    string    `json:"tool,omitempty"`
-	Call    string    `json:"call,omitempty"` // the agent's id of the tool call
-	Dir     string    `json:"dir,omitempty"`  // working directory of the agent
-	Tree    string    `json:"tree,omitempty"` // top of the work tree that the files are in
+	Call    string    `json:"call,omitempty"`  // the agent's id of the tool call
+	Shell   bool      `json:"shell,omitempty"` // the tool may write files that it does not name
+	Model   string    `json:"model,omitempty"` // as the payload names it
+	Dir     string    `json:"dir,omitempty"`   // working directory of the agent
+	Tree    string    `json:"tree,omitempty"`  // top of the work tree that the files are in
 	Files   []File    `json:"files,omitempty"`
 	Gaps    []Gap     `json:"gaps,omitempty"`
 	// Payload is what the agent wrote to the hook, unchanged, or the first
@@ -75,6 +77,16 @@ type File struct {
 	// found that it changed while a tool ran.
 	Found bool `json:"found,omitempty"`
 }
+
+// Reasons of gaps that are by choice: nothing is missing that was to be kept.
+const (
+	GapExcluded = "an excluded path"
+	GapIgnored  = "an ignored path"
+)
+
+// AgentGit is the agent of records that git's own hooks make: they show that
+// capture was as it was installed.
+const AgentGit = "git"
 
 // Gap is something that could not be captured. Lines that may have been written
 // in a gap are unknown, never a person's.

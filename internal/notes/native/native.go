@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -186,6 +187,46 @@ func parseRanges(text string) ([]notes.Range, error) {
 		last = end
 	}
 	return ranges, nil
+}
+
+// FromEvidence makes the note that says what the evidence says. Claims of class
+// unknown name, with their session, who may have written the lines. input and
+// algorithm are those of the note.
+func FromEvidence(e notes.Evidence, algorithm int, input string) Note {
+	n := Note{Version: version, Algorithm: algorithm, Input: input, Gaps: e.Problems}
+	for _, s := range e.Sessions {
+		n.Sessions = append(n.Sessions, Session{Agent: s.Agent, ID: s.ID, Version: s.AgentVersion, Model: s.Model.Raw})
+	}
+	people := make(map[string]int)
+	files := make(map[string]int)
+	for _, c := range e.Claims {
+		p := Part{Ranges: c.Ranges, Class: c.Class, Session: c.Session, Person: -1, Observed: c.Class == stemma.ClassHuman && c.Strength.Assertion == stemma.Observed}
+		if c.Person != "" {
+			i, ok := people[c.Person]
+			if !ok {
+				i = len(n.People)
+				people[c.Person] = i
+				n.People = append(n.People, c.Person)
+			}
+			p.Person = i
+		}
+		f, ok := files[c.Path]
+		if !ok {
+			f = len(n.Files)
+			files[c.Path] = f
+			n.Files = append(n.Files, File{Path: c.Path})
+		}
+		own := &n.Files[f].Own
+		if c.Class == stemma.ClassUnknown {
+			p.Session, p.May = -1, []int{c.Session}
+			if k := len(*own) - 1; k >= 0 && (*own)[k].Class == stemma.ClassUnknown && slices.Equal((*own)[k].Ranges, c.Ranges) {
+				(*own)[k].May = append((*own)[k].May, c.Session)
+				continue
+			}
+		}
+		*own = append(*own, p)
+	}
+	return n
 }
 
 // Encode gives the bytes of a note: the same for the same note.

@@ -106,3 +106,27 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestNoteOfEvidenceSaysTheSame(t *testing.T) {
+	e := notes.Evidence{
+		Source: Name, Whole: -1, Problems: []string{"a gap"},
+		Sessions: []notes.Session{{Agent: "codex", ID: "a"}, {Agent: "claude-code", ID: "b", Model: stemma.ParseModel("claude-opus-4-5-20251101")}},
+		Claims: []notes.Claim{
+			{Path: "x", Ranges: []notes.Range{{Start: 1, End: 2}}, Class: stemma.ClassAI, Session: 1},
+			{Path: "x", Ranges: []notes.Range{{Start: 3, End: 3}}, Class: stemma.ClassHuman, Session: -1, Person: "p", Strength: stemma.Strength{Assertion: stemma.Observed}},
+			{Path: "x", Ranges: []notes.Range{{Start: 4, End: 5}}, Class: stemma.ClassUnknown, Session: 0},
+			{Path: "x", Ranges: []notes.Range{{Start: 4, End: 5}}, Class: stemma.ClassUnknown, Session: 1},
+			{Path: "y", Ranges: []notes.Range{{Start: 1, End: 1}}, Class: stemma.ClassAIEdited, Session: 0, Person: "p"},
+		},
+	}
+	blob, err := Encode(FromEvidence(e, 3, "ff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"stemma":1,"algorithm":3,"sessions":[{"agent":"codex","id":"a"},{"agent":"claude-code","id":"b","model":"claude-opus-4-5-20251101"}],"people":["p"],` +
+		`"files":[{"path":"x","lines":[{"ranges":"1-2","class":"ai","session":1},{"ranges":"3","class":"human","person":0,"observed":true},` +
+		`{"ranges":"4-5","class":"unknown","may":[0,1]}]},{"path":"y","lines":[{"ranges":"1","class":"ai-edited","session":0,"person":0}]}],"input":"ff","gaps":["a gap"]}` + "\n"
+	if got := string(blob); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

@@ -1,0 +1,508 @@
+// Package capture answers who wrote the lines of a commit, from what the hooks
+// on this machine saw. Begin with [Attribute].
+//
+// It turns the spool into evidence: for each file the states in which it was
+// seen are put in order, each difference between two is given to whom the hooks
+// show at work, and package attribution replays them. What may have been written
+// by two, or in a gap, is unknown, with the sessions that may have as candidates.
+package capture
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/spool"
+)
+
+// Config is what the work is done with. All fields must be set.
+type Config struct {
+	Repo    *git.Repo
+	Records iter.Seq2[spool.Stored, error]
+	// Blob gives the content of a snapshot, as spool.Spool.Blob does.
+	Blob func(digest string) ([]byte, error)
+	// Person is the pseudonym of the person at this machine.
+	Person string
+}
+
+// Result is what was captured of one commit.
+type Result struct {
+	Commit string
+	// Evidence claims ranges of added lines. Claims of class unknown name a
+	// session that may have written the lines; its Problems are the gaps.
+	Evidence notes.Evidence
+	// Input is the hex SHA-256 over the states that it was made from.
+	Input string
+}
+
+// Attribute attributes these commits, in the order of their times, and leaves
+// out those of which nothing was captured. It may be called again, with the same
+// result, as long as the spool holds the same.
+func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Result, error] {
+	return func(yield func(Result, error) bool) {
+		fail := func(err error) { yield(Result{}, fmt.Errorf("attribute what was captured: %w", err)) }
+		t, err := read(cfg.Records)
+		if err != nil {
+			fail(err)
+			return
+		}
+		w := &work{Config: cfg, timeline: t, files: make(map[place]*file)}
+		var all []*git.Commit
+		for _, id := range commits {
+			c, err := cfg.Repo.Commit(ctx, id)
+			if errors.Is(err, stemma.ErrNotFound) {
+				continue // gone meanwhile
+			}
+			if err != nil {
+				fail(err)
+				return
+			}
+			if c.Problem == "" {
+				all = append(all, c)
+			}
+		}
+		slices.SortStableFunc(all, func(a, b *git.Commit) int { return cmp.Compare(a.Committer.Time, b.Committer.Time) })
+		diffs := make(map[string]git.Diff, len(all))
+		for d, err := range cfg.Repo.Added(ctx, ids(all), 2) {
+			if err != nil {
+				fail(err)
+				return
+			}
+			diffs[d.Commit] = d
+		}
+		for _, c := range all {
+			r, any, err := w.commit(ctx, c, diffs[c.ID])
+			if err != nil {
+				fail(fmt.Errorf("commit %s: %w", c.ID, err))
+				return
+			}
+			if any && !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+func ids(commits []*git.Commit) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, c := range commits {
+			if !yield(c.ID) {
+				return
+			}
+		}
+	}
+}
+
+// work is one call of Attribute.
+type work struct {
+	Config
+	*timeline
+	files map[place]*file
+}
+
+// file is a file of a work tree, replayed up to next.
+type file struct {
+	replay *attribution.Replay
+	now    []byte    // the content of the last state
+	from   time.Time // when that was so
+	next   int       // index of the first state that was not replayed
+	told   int       // pieces of the replay that other files know
+}
+
+// maxBlob is the size in bytes over which a file in git is not replayed: more
+// than a snapshot has.
+const maxBlob = spool.MaxFile
+
+// owners are the numbers of sessions, then the person, then the person as an
+// editor saw it.
+func (w *work) person() int { return len(w.sessions) }
+func (w *work) seen() int   { return len(w.sessions) + 1 }
+
+// commit attributes one commit.
+func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, bool, error) {
+	// Commits are stamped in seconds: what was seen in the same one counts.
+	until := time.Unix(c.Committer.Time+1, 0).Add(-1)
+	e := &evidence{work: w, commit: c, until: until, gaps: make(map[string]bool), input: sha256.New()}
+	var touched []place
+	for _, f := range d.Files {
+		if f.Added == 0 || len(f.Ranges) == 0 {
+			continue
+		}
+		p, ok := w.where(f.Path, until)
+		if !ok {
+			continue
+		}
+		if err := w.begin(ctx, p, c); err != nil {
+			return Result{}, false, err
+		}
+		touched = append(touched, p)
+		e.want = append(e.want, wanted{p, f})
+	}
+	if err := w.advance(touched, until, e); err != nil {
+		return Result{}, false, err
+	}
+	for _, want := range e.want {
+		content, err := w.Repo.File(ctx, c.ID, want.diff.Path, maxBlob)
+		if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
+			e.gaps["a file is too large or not there"] = true
+			continue
+		}
+		if err != nil {
+			return Result{}, false, err
+		}
+		e.claim(want, content)
+	}
+	return e.result()
+}
+
+// where finds the work tree in which the file was seen last before a time.
+func (w *work) where(path string, until time.Time) (place, bool) {
+	var best place
+	var at time.Time
+	for p, states := range w.states {
+		if p.path != path {
+			continue
+		}
+		n, _ := slices.BinarySearchFunc(states, until, func(s state, t time.Time) int { return s.at.Compare(t) })
+		if n == 0 {
+			continue
+		}
+		if last := states[n-1].at; best.path == "" || last.After(at) || last.Equal(at) && p.tree < best.tree {
+			best, at = p, last
+		}
+	}
+	return best, best.path != ""
+}
+
+// begin makes the replay of a file. It begins with what the commit's parent has,
+// where the parent was made before the file was seen first: what differs then was
+// written in between. Else it begins with the first state: who wrote that is not
+// for the hooks to tell.
+func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
+	if w.files[p] != nil {
+		return nil
+	}
+	f := &file{}
+	first := w.states[p][0]
+	if len(c.Parents) > 0 {
+		parent, err := w.Repo.Commit(ctx, c.Parents[0])
+		if err != nil {
+			return err
+		}
+		if at := time.Unix(parent.Committer.Time, 0); at.Before(first.at) {
+			f.from = at
+			f.now, err = w.Repo.File(ctx, parent.ID, p.path, maxBlob)
+			if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
+				return err
+			}
+		}
+	}
+	if f.from.IsZero() {
+		f.from, f.next = first.at, 1
+		f.now, _ = w.content(first) // what is not held any more is a file without lines of its own
+	}
+	f.replay = attribution.NewReplay(f.now)
+	w.files[p] = f
+	return nil
+}
+
+// advance replays the files up to a time, one state after the other over all
+// of them, so that a piece that leaves one is known to the next.
+func (w *work) advance(of []place, until time.Time, e *evidence) error {
+	for {
+		var next place
+		var at time.Time
+		for _, p := range of {
+			f, states := w.files[p], w.states[p]
+			if f.next < len(states) && !states[f.next].at.After(until) && (next.path == "" || states[f.next].at.Before(at)) {
+				next, at = p, states[f.next].at
+			}
+		}
+		if next.path == "" {
+			return nil
+		}
+		if err := w.step(next, e); err != nil {
+			return err
+		}
+		f := w.files[next]
+		if gone := f.replay.Deleted(); len(gone) > f.told {
+			for _, p := range of {
+				if p != next {
+					w.files[p].replay.Remember(gone[f.told:])
+					w.files[p].told = len(w.files[p].replay.Deleted())
+				}
+			}
+			f.told = len(gone)
+		}
+	}
+}
+
+// step replays the next state of a file.
+func (w *work) step(p place, e *evidence) error {
+	f, states := w.files[p], w.states[p]
+	s, from := states[f.next], f.from
+	f.next++
+	f.from = s.at
+	content, err := w.content(s)
+	if err != nil {
+		e.gaps["a snapshot is not held any more"] = true
+		return nil
+	}
+	writer := w.writer(p, s, from)
+	f.replay.Step(content, writer.Writer)
+	if writer.fault != "" && string(content) != string(f.now) {
+		e.gaps[writer.fault] = true
+	}
+	f.now = content
+	return nil
+}
+
+// content is that of a state; nil of a file that is not there.
+func (w *work) content(s state) ([]byte, error) {
+	switch s.file.State {
+	case spool.Absent:
+		return nil, nil
+	case spool.Present, spool.Link:
+		return w.Blob(s.file.Blob)
+	default:
+		return nil, stemma.ErrUnavailable
+	}
+}
+
+// writer is who made a difference, and why that is not known.
+type writer struct {
+	attribution.Writer
+	fault string
+}
+
+func nobody(fault string, may ...int) writer {
+	slices.Sort(may)
+	may = slices.DeleteFunc(slices.Compact(may), func(s int) bool { return s < 0 })
+	return writer{attribution.Writer{Owner: attribution.Nobody, Loose: true, May: may}, fault}
+}
+
+// writer tells who made the difference between a state and the one before,
+// which was seen at from.
+func (w *work) writer(p place, s state, from time.Time) writer {
+	if s.phase == spool.Save {
+		return writer{attribution.Writer{Owner: w.seen(), Person: true}, ""}
+	}
+	if s.phase == spool.After && s.session >= 0 {
+		own := w.windowOf(p.tree, s)
+		if own == nil || own.fault != "" {
+			fault := "a hook is missing"
+			if own != nil {
+				fault = own.fault
+			}
+			return nobody(fault, append(w.may(p, from, s.at, own), s.session)...)
+		}
+		if !s.found {
+			if from.Before(own.from) {
+				return nobody("the content before the tool was not seen", s.session)
+			}
+			return writer{attribution.Writer{Owner: s.session}, ""}
+		}
+		if others := w.open(p, s.at, own); len(others) > 0 {
+			return nobody("two agents were at work at once", append(others, s.session)...)
+		}
+		return writer{attribution.Writer{Owner: s.session, Loose: true}, ""}
+	}
+	return w.between(p, from, s.at)
+}
+
+// between tells who wrote in a time in which no hook shows a writer.
+func (w *work) between(p place, from, to time.Time) writer {
+	if may := w.may(p, from, to, nil); len(may) > 0 {
+		return nobody(w.faultIn(p, from, to), may...)
+	}
+	switch open := w.open(p, to, nil); len(open) {
+	case 0:
+	case 1:
+		return writer{attribution.Writer{Owner: open[0], Loose: true}, ""}
+	default:
+		return nobody("two agents were at work at once", open...)
+	}
+	if !w.healthy(p.tree, from, to) {
+		return nobody("it is not known that capture was healthy")
+	}
+	return writer{attribution.Writer{Owner: w.person(), Person: true, Loose: true}, ""}
+}
+
+// windowOf is the call whose end the state was seen at.
+func (w *work) windowOf(tree string, s state) *window {
+	for _, c := range w.windows[tree] {
+		if c.session == s.session && c.call == s.call && c.to.Equal(s.at) {
+			return c
+		}
+	}
+	return nil
+}
+
+// touches reports whether a call may have written a file.
+func (c *window) touches(path string) bool { return c.shell || c.paths[path] }
+
+// may gives the sessions with a call in an interval that was not seen whole.
+func (w *work) may(p place, from, to time.Time, but *window) []int {
+	var may []int
+	for _, c := range w.windows[p.tree] {
+		if c != but && c.fault != "" && c.touches(p.path) && c.from.Before(to) && c.to.After(from) {
+			may = append(may, c.session)
+		}
+	}
+	slices.Sort(may)
+	return slices.Compact(may)
+}
+
+func (w *work) faultIn(p place, from, to time.Time) string {
+	for _, c := range w.windows[p.tree] {
+		if c.fault != "" && c.touches(p.path) && c.from.Before(to) && c.to.After(from) {
+			return c.fault
+		}
+	}
+	return "a hook is missing"
+}
+
+// open gives the sessions in the middle of a call that may write the file.
+func (w *work) open(p place, at time.Time, but *window) []int {
+	var open []int
+	for _, c := range w.windows[p.tree] {
+		if c != but && c.fault == "" && c.touches(p.path) && c.from.Before(at) && c.to.After(at) && (but == nil || c.session != but.session) {
+			open = append(open, c.session)
+		}
+	}
+	slices.Sort(open)
+	return slices.Compact(open)
+}
+
+// wanted is a file of a commit.
+type wanted struct {
+	place place
+	diff  git.FileDiff
+}
+
+// hashed is where the input is added up.
+type hashed interface {
+	Write([]byte) (int, error)
+	Sum([]byte) []byte
+}
+
+// evidence is the making of one result.
+type evidence struct {
+	*work
+	commit *git.Commit
+	until  time.Time
+	want   []wanted
+	claims []notes.Claim
+	gaps   map[string]bool
+	input  hashed
+}
+
+// claim claims the added lines of one file.
+func (e *evidence) claim(want wanted, content []byte) {
+	f, states := e.files[want.place], e.states[want.place]
+	for _, s := range states[:f.next] {
+		fmt.Fprintf(e.input, "%q %d %s %s\n", want.place.path, s.at.UnixNano(), s.phase, s.file.Blob)
+	}
+	w := e.between(want.place, f.from, e.until)
+	marks := f.replay.Marks(content, w.Writer)
+	var ranges []notes.Range
+	var mark attribution.Mark
+	flush := func() {
+		e.add(want.diff.Path, ranges, mark, w.fault)
+		ranges = nil
+	}
+	for _, r := range want.diff.Ranges {
+		for n := r.Start; n <= r.End && n <= len(marks); n++ {
+			m := marks[n-1]
+			if len(ranges) > 0 && m.Owner == mark.Owner && m.Edited == mark.Edited && slices.Equal(m.May, mark.May) {
+				if k := len(ranges) - 1; ranges[k].End+1 == n {
+					ranges[k].End = n
+					continue
+				}
+				ranges = append(ranges, notes.Range{Start: n, End: n})
+				continue
+			}
+			flush()
+			mark, ranges = m, []notes.Range{{Start: n, End: n}}
+		}
+	}
+	flush()
+}
+
+// add claims lines that have one mark.
+func (e *evidence) add(path string, ranges []notes.Range, m attribution.Mark, fault string) {
+	if len(ranges) == 0 {
+		return
+	}
+	c := notes.Claim{Path: path, Ranges: ranges, Session: -1}
+	person := func(owner int) bool { return owner >= e.person() }
+	strength := func(owner int) {
+		c.Strength = stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Observed, Confidence: 1}
+		if owner == e.person() {
+			c.Strength.Assertion, c.Strength.Confidence = stemma.Inferred, 0.9
+		}
+	}
+	switch {
+	case m.Owner == attribution.Base:
+		return // it came from elsewhere in the history: that is not for the hooks to tell
+	case m.Owner == attribution.Nobody:
+		c.Class = stemma.ClassUnknown
+		if fault != "" {
+			e.gaps[fault] = true
+		}
+		for _, s := range m.May {
+			if !person(s) {
+				c.Session = s
+				e.claims = append(e.claims, c)
+			}
+		}
+		return
+	case m.Edited != attribution.Base:
+		c.Class = stemma.ClassAIEdited
+		c.Session, c.Person = m.Owner, e.Person
+		if person(m.Owner) {
+			c.Session = m.Edited
+		}
+		strength(m.Owner)
+	case person(m.Owner):
+		c.Class, c.Person = stemma.ClassHuman, e.Person
+		strength(m.Owner)
+	default:
+		c.Class, c.Session = stemma.ClassAI, m.Owner
+		strength(m.Owner)
+	}
+	e.claims = append(e.claims, c)
+}
+
+// result gives the evidence, and false where there is none.
+func (e *evidence) result() (Result, bool, error) {
+	if len(e.want) == 0 {
+		return Result{}, false, nil
+	}
+	out := notes.Evidence{Source: "stemma", Whole: -1, Claims: e.claims, Problems: slices.Sorted(maps.Keys(e.gaps))}
+	// Only the sessions that the claims name, in the order of the claims.
+	number := make(map[int]int)
+	for i := range out.Claims {
+		s := out.Claims[i].Session
+		if s < 0 {
+			continue
+		}
+		if _, ok := number[s]; !ok {
+			number[s] = len(out.Sessions)
+			out.Sessions = append(out.Sessions, e.sessions[s])
+		}
+		out.Claims[i].Session = number[s]
+	}
+	return Result{Commit: e.commit.ID, Evidence: out, Input: hex.EncodeToString(e.input.Sum(nil))}, true, nil
+}

@@ -211,7 +211,7 @@ func (w *work) claimsByPath() map[string][]claimRef {
 
 // claimed attributes a file of which at least one source speaks.
 func (w *work) claimed(f git.FileDiff, of []claimRef, line *stemma.FileLines) {
-	layers := w.layers(f, of)
+	layers, may := w.layers(f, of), w.may(f, of)
 	speak := make([]claimRef, 0, len(layers))
 	at := 0
 	for _, r := range f.Ranges {
@@ -223,6 +223,9 @@ func (w *work) claimed(f git.FileDiff, of []claimRef, line *stemma.FileLines) {
 				}
 			}
 			d := w.decide(speak, line.Generated)
+			if d.class == stemma.ClassUnknown && !d.conflict {
+				w.mayHaveLine(may, at)
+			}
 			at++
 			w.row.Lines.Count(d.class, 1)
 			if d.owner >= 0 {
@@ -258,11 +261,11 @@ type layer struct {
 // lies outside.
 func (w *work) layers(f git.FileDiff, of []claimRef) []layer {
 	var layers []layer
-	offsets := make([]int, len(f.Ranges))
-	for i := 1; i < len(f.Ranges); i++ {
-		offsets[i] = offsets[i-1] + f.Ranges[i-1].End - f.Ranges[i-1].Start + 1
-	}
+	offsets := offsets(f)
 	for _, c := range of {
+		if w.claim(c).Class == stemma.ClassUnknown {
+			continue // see may
+		}
 		if len(layers) == 0 || layers[len(layers)-1].source != c.source {
 			l := layer{source: c.source, claim: make([]int32, f.Added)}
 			for i := range l.claim {
@@ -278,6 +281,48 @@ func (w *work) layers(f git.FileDiff, of []claimRef) []layer {
 		}
 	}
 	return layers
+}
+
+// may intersects the claims of class unknown on a file with its added lines:
+// each names a session that may have written them.
+func (w *work) may(f git.FileDiff, of []claimRef) []layer {
+	var layers []layer
+	for _, c := range of {
+		claim := w.claim(c)
+		if claim.Class != stemma.ClassUnknown || claim.Session < 0 {
+			continue
+		}
+		l := layer{source: c.source, claim: slices.Repeat([]int32{-1}, f.Added)}
+		for _, r := range claim.Ranges {
+			paint(l.claim, f.Ranges, offsets(f), r, int32(c.claim))
+		}
+		layers = append(layers, l)
+	}
+	return layers
+}
+
+// mayHaveLine makes the sessions that a source names as possible writers of an
+// unknown line its candidates.
+func (w *work) mayHaveLine(may []layer, at int) {
+	var owners []int
+	for _, l := range may {
+		if c := l.claim[at]; c >= 0 {
+			owners = append(owners, w.claimOwner(claimRef{l.source, int(c)}))
+		}
+	}
+	slices.Sort(owners)
+	for _, o := range slices.Compact(owners) {
+		w.row.Owners[o].Candidate++
+	}
+}
+
+// offsets gives, for each range of added lines, how many come before it.
+func offsets(f git.FileDiff) []int {
+	before := make([]int, len(f.Ranges))
+	for i := 1; i < len(f.Ranges); i++ {
+		before[i] = before[i-1] + f.Ranges[i-1].End - f.Ranges[i-1].Start + 1
+	}
+	return before
 }
 
 // paint marks the added lines that lie in the claimed range and returns how

@@ -51,8 +51,10 @@ type Session struct {
 // Claim says that lines of a file are of a class. Lines are counted from 1 in
 // the file as the commit left it.
 type Claim struct {
-	Path    string // bytes as git has them
-	Ranges  []Range
+	Path   string // bytes as git has them
+	Ranges []Range
+	// Class is that of the lines; unknown says that the session may have written
+	// them, and decides nothing.
 	Class   stemma.Class
 	Session int // index into Sessions, or -1 where no session is named
 	// Person is the source's own opaque id of the person who wrote the lines,

@@ -315,15 +315,13 @@ func (Source) Decode(_ string, blob []byte) (notes.Evidence, error) {
 			Strength: told(stemma.Observed, MethodOpen, 1),
 		})
 	}
-	may := make(map[int]bool)
 	for _, f := range n.Files {
 		for _, p := range f.Own {
 			if p.Class == stemma.ClassUnknown {
 				for _, s := range p.May {
-					if !may[s] {
-						may[s] = true
-						e.Took = append(e.Took, s)
-					}
+					e.Claims = append(e.Claims, notes.Claim{
+						Path: f.Path, Ranges: p.Ranges, Class: p.Class, Session: s, Strength: told(stemma.Inferred, MethodOpen, 0),
+					})
 				}
 				continue
 			}

@@ -48,7 +48,7 @@ func TestEvidenceOfANote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(e.Claims) != 3 || len(e.Sessions) != 2 || len(e.Took) != 1 || e.Took[0] != 1 || len(e.Problems) != 1 {
+	if len(e.Claims) != 4 || len(e.Sessions) != 2 || len(e.Problems) != 1 {
 		t.Errorf("evidence %+v", e)
 	}
 	if c := e.Claims[2]; c.Class != stemma.ClassHuman || c.Person != "0011" || c.Strength.Assertion != stemma.Inferred {

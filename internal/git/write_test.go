@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -104,5 +105,23 @@ func TestNotesAreReplacedAndOthersStay(t *testing.T) {
 	}
 	if err := repo.AddNotes(t.Context(), "refs/notes/stemma", map[string][]byte{"HEAD": nil}, Signature{}); err == nil {
 		t.Error("a note was added to a name")
+	}
+}
+
+func TestReflogNamesWhatARewriteLeftBehind(t *testing.T) {
+	dir, ids := written(t, 2)
+	cmd := exec.Command("git", "-c", "user.name=A", "-c", "user.email=a@x", "-c", "core.hooksPath=/dev/null", "commit", "-q", "--amend", "--allow-empty", "-m", "again")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	repo, err := Open(t.Context(), dir, Config{Scratch: filepath.Join(t.TempDir(), "s")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	got, err := repo.Reflog(t.Context())
+	if err != nil || len(got) != 3 || !slices.Contains(got, ids[0]) || !slices.Contains(got, ids[1]) {
+		t.Errorf("Reflog = %q, %v; want both commits and the amended one", got, err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/stemma-dev/stemma/internal/spool"
 )
 
 // version is stamped by the build; see Makefile.
@@ -61,7 +63,9 @@ unknown, never human.`,
 	flags.BoolVar(&o.json, "json", false, "print JSON; the schema is named in its field \"schema\" and documented in doc/json.md")
 	flags.StringVar(&o.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVar(&o.noRefresh, "no-refresh", false, "ask the index as it is, even if the repository has moved on")
-	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newBench(o), newDump(o))
+	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newBench(o), newDump(o),
+		newSync(o), newCapture(o), newHook(),
+		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
 	return root
 }
 

@@ -20,12 +20,14 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/capture"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/notes/agenttrace"
 	"github.com/stemma-dev/stemma/internal/notes/entire"
 	"github.com/stemma-dev/stemma/internal/notes/gitai"
+	"github.com/stemma-dev/stemma/internal/notes/native"
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
 	"github.com/stemma-dev/stemma/internal/notes/whogitit"
 	"github.com/stemma-dev/stemma/internal/reconcile"
@@ -38,11 +40,14 @@ const organisation = "local"
 
 // noteSources, keyedSources and commitSources are the importers, in the order in which they
 // give the owner of a line that several agree on.
-func noteSources() []notes.NoteSource { return []notes.NoteSource{gitai.Source{}, whogitit.Source{}} }
+func noteSources() []notes.NoteSource {
+	return []notes.NoteSource{native.Source{}, gitai.Source{}, whogitit.Source{}}
+}
 
 func keyedSources() []notes.KeyedSource {
 	return []notes.KeyedSource{agenttrace.Source{}, entire.Source{}}
 }
+
 func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers.Source{}} }
 
 // bench is what a command works with: a repository and its index.
@@ -465,3 +470,30 @@ func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, e
 	}
 	return all, nil
 }
+
+// ownNotes is the ref of stemma's own notes.
+const ownNotes = native.Ref
+
+// capturedNote gives the bytes of the note on a commit.
+func capturedNote(r capture.Result, algorithm int) ([]byte, error) {
+	return native.Encode(native.FromEvidence(r.Evidence, algorithm, r.Input))
+}
+
+// ownNote gives the bytes of stemma's own note on a commit; nil where there is
+// none.
+func (b *bench) ownNote(ctx context.Context, commit string) ([]byte, error) {
+	blobs, err := reconcile.Evidence(ctx, b.repo, native.Source{}, commit)
+	if err != nil || len(blobs) == 0 {
+		return nil, err
+	}
+	return blobs[0], nil
+}
+
+// noteHasGaps reports whether a note of stemma's names gaps, or can not be read.
+func noteHasGaps(blob []byte) bool {
+	n, err := native.Decode(blob)
+	return err != nil || len(n.Gaps) > 0
+}
+
+// me is the pseudonym of whoever works on this clone.
+func (b *bench) me() string { return b.person(b.observer) }

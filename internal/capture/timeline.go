@@ -221,7 +221,8 @@ func (t *timeline) healthy(tree string, from, to time.Time) bool {
 		case h.fault != "":
 			return false
 		}
-		if !h.at.Before(to) {
+		// git's hook runs in the second of its commit, or after it.
+		if !h.at.Before(to.Truncate(time.Second)) {
 			ended = true
 			break
 		}

@@ -201,6 +201,13 @@ func (s *Spool) remember(p Place) {
 	}
 }
 
+// Exclusions are the patterns of what never enters this spool, beside what git
+// ignores: stemma's own, then the user's.
+func (s *Spool) Exclusions() []string {
+	home := filepath.Dir(s.dir)
+	return slices.Concat(excluded, readSettings(home).Exclude, readSettings(s.dir).Exclude)
+}
+
 // Repository is the common git directory of the repository that the spool is
 // of, or "" where that is not known.
 func (s *Spool) Repository() string {

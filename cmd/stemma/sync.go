@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/capture"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/spool"
+)
+
+// synced is what `stemma sync --json` prints (schema stemma.sync/v1).
+type synced struct {
+	Schema  string         `json:"schema"`
+	DryRun  bool           `json:"dry_run"`
+	Commits []syncedCommit `json:"commits"` // whose note is new or differs
+	Same    int            `json:"same"`    // commits whose note stands
+	Gaps    map[string]int `json:"gaps"`    // commits by reason
+	Damaged int            `json:"damaged"` // parts of the spool that can not be read
+	Purged  int64          `json:"purged"`  // bytes
+}
+
+type syncedCommit struct {
+	Commit   string       `json:"commit"`
+	Lines    stemma.Lines `json:"lines"` // that the note gives to somebody, or says are unknown
+	Sessions []string     `json:"sessions"`
+}
+
+func newSync(o *options) *cobra.Command {
+	var dry, quiet bool
+	cmd := &cobra.Command{
+		Use:   "sync",
+		Short: "Attribute what was captured, and write it into git as notes",
+		Long: `Reads the spool of this repository, replays for each commit what agents' hooks
+and editors saw of its files, and writes one small note for each commit to
+refs/notes/stemma: sessions, pseudonyms and ranges of lines, never a prompt, an
+address or a line of code. From then on every command tells agents' lines from
+people's, in this clone and in every one that fetches the notes.
+
+Commits that a rewrite left behind get their note too: from them the lines of a
+squashed or rebased commit are resolved. Running it again, or several at once,
+changes nothing more. Raw spool is purged 30 days after it was captured.
+
+Nothing leaves the machine; --dry-run shows what would be written.`,
+		Example: "  stemma sync --dry-run\n  stemma sync\n  git push origin refs/notes/stemma",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			s, _, _, err := o.ownSpool()
+			if err != nil {
+				return err
+			}
+			b, err := open(ctx, o.path)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			done, err := b.sync(ctx, s, dry)
+			if err != nil {
+				return err
+			}
+			switch {
+			case o.json:
+				return printJSON(o.out, done)
+			case !quiet:
+				o.showSynced(done)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "write and purge nothing")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
+	return cmd
+}
+
+// sync attributes the commits that were made since the spool begins.
+func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, error) {
+	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int)}
+	since, err := b.spooledSince(s, &done)
+	if err != nil {
+		return done, err
+	}
+	if since.IsZero() {
+		return done, nil
+	}
+	commits, err := b.commitsSince(ctx, since)
+	if err != nil {
+		return done, err
+	}
+	open, err := b.openCommits(ctx, commits)
+	if err != nil {
+		return done, err
+	}
+	done.Same = len(commits) - len(open)
+	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me()}
+	write := make(map[string][]byte)
+	for r, err := range capture.Attribute(ctx, cfg, open) {
+		if err != nil {
+			return done, err
+		}
+		for _, g := range r.Evidence.Problems {
+			done.Gaps[g]++
+		}
+		blob, err := capturedNote(r, attribution.Algorithm)
+		if err != nil {
+			return done, err
+		}
+		old, err := b.ownNote(ctx, r.Commit)
+		if err != nil {
+			return done, err
+		}
+		if string(old) == string(blob) {
+			done.Same++
+			continue
+		}
+		write[r.Commit] = blob
+		done.Commits = append(done.Commits, syncedOf(r))
+	}
+	if dry {
+		return done, nil
+	}
+	if err := b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()}); err != nil {
+		return done, err
+	}
+	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))
+	return done, err
+}
+
+// openCommits leaves out the commits whose note has no gap: nothing that is
+// captured later changes it. A hook that was on its way closes gaps.
+func (b *bench) openCommits(ctx context.Context, commits []string) ([]string, error) {
+	var open []string
+	for _, c := range commits {
+		blob, err := b.ownNote(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if blob == nil || noteHasGaps(blob) {
+			open = append(open, c)
+		}
+	}
+	return open, nil
+}
+
+// spooledSince is when the spool's first event was; zero where it holds none.
+func (b *bench) spooledSince(s *spool.Spool, done *synced) (time.Time, error) {
+	var since time.Time
+	for r, err := range s.Records() {
+		var fault *spool.DecodeError
+		if errors.As(err, &fault) {
+			done.Damaged++
+			continue
+		}
+		if err != nil {
+			return since, err
+		}
+		if since.IsZero() || r.Time.Before(since) {
+			since = r.Time
+		}
+	}
+	return since, nil
+}
+
+// commitsSince gives the commits made since a time that refs or reflogs reach.
+func (b *bench) commitsSince(ctx context.Context, since time.Time) ([]string, error) {
+	refs, _, err := b.repo.Refs(ctx, "refs/heads/", "refs/stash")
+	if err != nil {
+		return nil, err
+	}
+	tips := make(map[string]bool)
+	for _, r := range refs {
+		if r.Commit != "" {
+			tips[r.Commit] = true
+		}
+	}
+	logged, err := b.repo.Reflog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range logged {
+		typ, _, err := b.repo.Stat(ctx, id)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue // pruned
+		}
+		if err != nil {
+			return nil, err
+		}
+		if typ == "commit" {
+			tips[id] = true
+		}
+	}
+	query := git.HistoryQuery{Tips: slices.Sorted(maps.Keys(tips)), Since: since.Unix(), NoMessages: true}
+	var commits []string
+	for c, err := range b.repo.History(ctx, query) {
+		if err != nil {
+			return nil, err
+		}
+		commits = append(commits, c.ID)
+	}
+	return commits, nil
+}
+
+func syncedOf(r capture.Result) syncedCommit {
+	c := syncedCommit{Commit: r.Commit, Sessions: []string{}}
+	seen := make(map[[2]int]bool) // several sessions may have written one unknown line
+	for _, claim := range r.Evidence.Claims {
+		for _, ranges := range claim.Ranges {
+			for n := ranges.Start; n <= ranges.End; n++ {
+				if claim.Class == stemma.ClassUnknown {
+					k := [2]int{len(claim.Path), n}
+					if seen[k] {
+						continue
+					}
+					seen[k] = true
+				}
+				c.Lines.Count(claim.Class, 1)
+			}
+		}
+	}
+	for _, s := range r.Evidence.Sessions {
+		c.Sessions = append(c.Sessions, stemma.SessionID(s.Agent, s.ID).Key)
+	}
+	return c
+}
+
+func (o *options) showSynced(done synced) {
+	if len(done.Commits) == 0 && done.Same == 0 {
+		fmt.Fprintln(o.out, "nothing was captured of the commits of this repository")
+		return
+	}
+	verb := "noted"
+	if done.DryRun {
+		verb = "to be noted"
+	}
+	fmt.Fprintf(o.out, "%s commits %s on refs/notes/stemma, the notes of %s stand\n", count(len(done.Commits)), verb, count(done.Same))
+	for _, c := range done.Commits {
+		fmt.Fprintf(o.out, "  %.10s  ai %d  ai-edited %d  human %d  unknown %d  %d sessions\n", c.Commit, c.Lines.AI, c.Lines.AIEdited, c.Lines.Human, c.Lines.Unknown, len(c.Sessions))
+	}
+	for _, g := range slices.Sorted(maps.Keys(done.Gaps)) {
+		fmt.Fprintf(o.out, "  gap in %d commits: %s\n", done.Gaps[g], plain(g))
+	}
+	if done.Damaged > 0 {
+		fmt.Fprintf(o.out, "  %d parts of the spool can not be read; what stands before and behind them was\n", done.Damaged)
+	}
+}

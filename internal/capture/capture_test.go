@@ -295,7 +295,7 @@ func TestStashAndPopOnAnotherBranch(t *testing.T) {
 	d.edit("s2", "a.go", "package a\n\nfunc ofTwo() { println(2) }\n")
 	d.commit("on the other branch")
 	d.write("a.go", "package a\n\nvar stashed = \"of s1\"\n\nfunc ofTwo() { println(2) }\n") // a pop, resolved by hand
-	want(t, d.lines(d.commit("popped")), "a.go 3-3 ai s1", "a.go 4-4 human ada") // the blank line is of the resolution
+	want(t, d.lines(d.commit("popped")), "a.go 3-3 ai s1", "a.go 4-4 human ada")             // the blank line is of the resolution
 }
 
 func TestBlockThatAPersonMovesToAnotherFile(t *testing.T) {

@@ -30,6 +30,7 @@ type Work struct {
 	index   int  // of the current turn; 0 before the first
 	open    []*openCall
 	using   []*using
+	done    []string // ids of calls that have ended
 	calls   int
 	memo    map[string]string
 	mode    string
@@ -370,13 +371,20 @@ func (w *Work) Answer(v Value) {
 	}
 }
 
-// Call adds a call to the current turn. A call whose id is open already is the
-// same call.
+// maxDone is how many calls that have ended are remembered, so that a row that a
+// tool writes twice is one call.
+const maxDone = 256
+
+// Call adds a call to the current turn. A call whose id was added before is the
+// same call; where that has ended already, what the caller does to it is lost.
 func (w *Work) Call(c Call) *Call {
 	c.ID = clean(c.ID, MaxShort)
 	if c.ID != "" {
-		if o := w.find(c.ID); o != nil {
-			return o.Call
+		if open := w.Open(c.ID); open != nil {
+			return open
+		}
+		if slices.Contains(w.done, c.ID) {
+			return &c
 		}
 	}
 	t := w.Turn()
@@ -389,13 +397,24 @@ func (w *Work) Call(c Call) *Call {
 		c.Kind = KindOther
 	}
 	t.Calls = append(t.Calls, &c)
-	if c.ID != "" && c.Outcome == "" {
+	switch {
+	case c.ID == "":
+	case c.Outcome != "":
+		w.ended(c.ID)
+	default:
 		if len(w.open) >= maxOpen {
 			w.open = slices.Delete(w.open, 0, 1)
 		}
 		w.open = append(w.open, &openCall{Turn: t.Index, Call: &c, here: true})
 	}
 	return &c
+}
+
+func (w *Work) ended(id string) {
+	if len(w.done) >= maxDone {
+		w.done = slices.Delete(w.done, 0, 1)
+	}
+	w.done = append(w.done, id)
 }
 
 func (w *Work) find(id string) *openCall {
@@ -427,9 +446,13 @@ func (w *Work) Open(id string) *Call {
 }
 
 // Result ends the call with this id and gives it, so that its outcome can be
-// filled in. A result without its call is a gap, and then Result gives nil.
+// filled in. It gives nil where the call has ended already, and where it is not
+// there, which is a gap.
 func (w *Work) Result(id string, t time.Time, at Span) *Call {
 	c := w.Open(id)
+	if c == nil && slices.Contains(w.done, clean(id, MaxShort)) {
+		return nil // told again
+	}
 	if c == nil {
 		w.Gap(GapVanished, "a result whose call is not there", at)
 		return nil
@@ -437,6 +460,69 @@ func (w *Work) Result(id string, t time.Time, at Span) *Call {
 	c.End = t
 	c.Output += at.Length
 	w.open = slices.DeleteFunc(w.open, func(o *openCall) bool { return o.Call == c })
+	w.ended(c.ID)
+	return c
+}
+
+// Parts reads what a message of the model is made of: texts, thinking, and calls
+// of tools. Most agents keep them much as the model's interface has them.
+func (w *Work) Parts(content Value, t time.Time) {
+	if content.IsString() {
+		w.Answer(content)
+	}
+	content.Items(func(v Value) {
+		var kind, id, name string
+		var text, input Value
+		v.Each(func(key []byte, v Value) {
+			switch string(key) {
+			case "type":
+				kind, _ = v.TextUpTo(64)
+			case "id", "toolCallId":
+				id, _ = v.TextUpTo(MaxShort)
+			case "name", "toolName":
+				name, _ = v.TextUpTo(256)
+			case "text", "thinking":
+				text = v
+			case "input", "arguments", "args":
+				input = v
+			}
+		})
+		switch kind {
+		case "text", "output_text":
+			w.Answer(text)
+		case "thinking", "reasoning":
+			w.Turn().Thinking += text.Size()
+		case "redacted_thinking", "redacted-reasoning":
+			w.Gap(GapTruncated, "thinking that is not shown", Span{v.at, v.Len()})
+		case "tool_use", "toolCall", "tool-call":
+			c := w.b.NewCall(id, name, input)
+			c.Start = t
+			w.Call(c)
+		case "image", "document":
+		default:
+			w.Gap(GapUnknown, "a part of a message of an unknown type", Span{v.at, v.Len()})
+		}
+	})
+}
+
+// Ended is Result for the results that are a text or parts with texts.
+func (w *Work) Ended(id string, output Value, failed bool, t time.Time) *Call {
+	c := w.Result(id, t, Span{output.at, output.Len()})
+	if c == nil {
+		return nil
+	}
+	w.Seen(t)
+	text := ""
+	if failed || c.Test != nil {
+		text = output.Texts()
+	}
+	c.Ran(text, failed, nil)
+	if failed {
+		c.Error = w.b.String(text, 1024)
+	}
+	if c.Spawn != nil && c.Spawn.Result == nil {
+		c.Spawn.Result = w.b.String(output.Texts(), MaxText)
+	}
 	return c
 }
 

@@ -12,8 +12,12 @@ func Fold(known []Session, r Reading) []Session {
 	all := slices.Clone(known)
 	for _, more := range r.Sessions {
 		i := slices.IndexFunc(all, func(s Session) bool { return s.Agent == more.Agent && s.ID == more.ID })
-		if i < 0 {
+		switch {
+		case i < 0:
 			all = append(all, more)
+			continue
+		case more.Whole:
+			all[i] = more
 			continue
 		}
 		all[i] = foldSession(all[i], more)

@@ -135,6 +135,22 @@ func (v Value) Text() string {
 	return s
 }
 
+// Texts is the string, or the texts of the parts that the array holds.
+func (v Value) Texts() string {
+	if v.IsString() {
+		return v.Text()
+	}
+	var all strings.Builder
+	v.Items(func(v Value) {
+		if v.IsString() {
+			all.WriteString(v.Text())
+			return
+		}
+		all.WriteString(v.Get("text").Text())
+	})
+	return all.String()
+}
+
 // TextUpTo is like Text, but gives no more than limit bytes, whole
 // characters only; cut then is true. What is not given is not decoded.
 func (v Value) TextUpTo(limit int) (text string, cut bool) {

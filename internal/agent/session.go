@@ -25,7 +25,13 @@ type Session struct {
 	Compactions []Compaction `json:"compactions,omitempty"`
 	// Changes are the pull requests that the tool itself noted, by URL.
 	Changes []string `json:"changes,omitempty"`
-	Gaps    []Gap    `json:"gaps,omitempty"`
+	// Total is what the tool counts for the session as a whole, where it does not
+	// count for its turns.
+	Total *ModelUse `json:"total,omitempty"`
+	// Whole says that this is the session as a whole, in place of what was read
+	// of it before; see [Fold].
+	Whole bool  `json:"whole,omitempty"`
+	Gaps  []Gap `json:"gaps,omitempty"`
 }
 
 // Parent says which session spawned another one, and how that is known.
@@ -155,6 +161,9 @@ func (s *Session) Usage() *Usage {
 	var sum *Usage
 	for _, t := range s.Turns {
 		sum = sum.Add(t.Usage())
+	}
+	if sum == nil && s.Total != nil {
+		return s.Total.Usage
 	}
 	return sum
 }

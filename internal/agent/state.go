@@ -35,6 +35,7 @@ type carried struct {
 	Index   int               `json:"index,omitempty"`
 	Open    []*openCall       `json:"open,omitempty"`
 	Using   []*using          `json:"using,omitempty"`
+	Done    []string          `json:"done,omitempty"`
 	Memo    map[string]string `json:"memo,omitempty"`
 	Mode    string            `json:"mode,omitempty"`
 	Effort  string            `json:"effort,omitempty"`
@@ -64,6 +65,7 @@ func (s State) resume(agent string) *Builder {
 				w.using = append(w.using, &again)
 			}
 		}
+		w.done = append(w.done, c.Done[:min(len(c.Done), maxDone)]...)
 		for k, v := range c.Memo {
 			note(w.memo, k, v)
 		}
@@ -102,7 +104,7 @@ func (b *Builder) state() State {
 		c := carried{
 			ID: w.s.ID, Version: w.s.Version, Title: w.s.Title, Parent: w.s.Parent, Base: w.s.Base,
 			Start: w.s.Start, End: w.s.End, Index: w.index,
-			Open: w.open, Using: w.using, Memo: w.memo, Mode: w.mode, Effort: w.power, Model: w.model,
+			Open: w.open, Using: w.using, Done: w.done, Memo: w.memo, Mode: w.mode, Effort: w.power, Model: w.model,
 		}
 		s.Works = append(s.Works, c)
 	}

@@ -120,7 +120,7 @@ func (b *Builder) describe(c *Call, args Value) {
 		case "old_string", "old_str", "oldString", "oldText", "TargetContent":
 			removed, hasRemoved = v.Text(), true
 		case "new_string", "new_str", "newString", "newText", "content", "contents", "file_text", "new_content",
-			"new_source", "CodeContent", "ReplacementContent", "insert_text":
+			"new_source", "CodeContent", "ReplacementContent", "insert_text", "code":
 			if v.IsString() && c.Kind == KindEdit {
 				added, hasAdded = v.Text(), true
 			}

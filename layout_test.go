@@ -147,8 +147,8 @@ func refuse(e edge) string {
 			return "the hook is alone: it imports the ground and the spool"
 		}
 	case roof:
-		if to.floor == family && to.child != "" && e.file != "wire.go" {
-			return "only wire.go names a technology"
+		if to.floor == family && to.child != "" && e.file != "wire.go" && !strings.HasPrefix(e.file, "wire_") {
+			return "only wire.go and wire_*.go name a technology"
 		}
 	}
 	return ""
@@ -408,6 +408,7 @@ func TestLayoutRules(t *testing.T) {
 
 		{"cmd/stemma", "wire.go", "internal/store/sqlite", ""},
 		{"cmd/stemma", "log.go", "internal/store/sqlite", "only wire.go"},
+		{"cmd/stemma", "wire_evidence.go", "internal/store/sqlite", ""},
 		{"cmd/stemma", "log.go", "internal/store", ""},
 		{"cmd/stemma", "log.go", "internal/lineage", ""},
 		{"cmd/stemma", "log.go", "=database/sql", "not a database"},

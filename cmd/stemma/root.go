@@ -66,6 +66,7 @@ unknown, never human.`,
 	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newBench(o), newDump(o),
 		newSync(o), newCapture(o), newHook(),
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
+	root.AddCommand(newRecord(o), newTlog(o))
 	return root
 }
 

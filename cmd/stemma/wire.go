@@ -198,25 +198,34 @@ func personKey(dir string) ([]byte, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%v: %w", err, stemma.ErrDenied)
 		}
-		if err := writeNew(path); err != nil {
+		made, err := randomHex(32)
+		if err != nil {
+			return nil, err
+		}
+		if err := writeNew(path, made); err != nil {
 			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%s comes and goes: %w", path, stemma.ErrUnavailable)
 }
 
-// writeNew makes the key file, whole, unless another process was faster.
-func writeNew(path string) error {
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return err
+// randomHex gives n random bytes in hex.
+func randomHex(n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
 	}
+	return hex.EncodeToString(b), nil
+}
+
+// writeNew makes the key file, whole, unless another process was faster.
+func writeNew(path, key string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".key-*")
 	if err != nil {
 		return fmt.Errorf("%v: %w", err, stemma.ErrDenied)
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString(hex.EncodeToString(key) + "\n")
+	_, err = f.WriteString(key + "\n")
 	if serr := f.Sync(); err == nil {
 		err = serr
 	}

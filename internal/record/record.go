@@ -36,6 +36,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
+	"github.com/stemma-dev/stemma/internal/redact"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/tlog"
@@ -54,8 +55,10 @@ type Config struct {
 	Signer   sign.Signer
 	// Trust judges foreign envelopes; nil knows no key.
 	Trust Verifier
-	// Content keeps the content of submissions; nil refuses such.
-	Content Content
+	// Vault keeps the content of submissions, and Redact takes out of it what must
+	// not be kept; without both, submissions with content are refused.
+	Vault  Vault
+	Redact *redact.Redactor
 	// Key is the secret of the organisation that content hashes are made with.
 	Key []byte
 	// Waiting is how many submissions may be under way at once in this process,
@@ -66,26 +69,6 @@ type Config struct {
 	// Warn is told of what is wrong and does not keep the recorder from its work;
 	// nil is nobody.
 	Warn func(string)
-}
-
-// Content is where the content of submissions goes: redacted, then encrypted.
-type Content interface {
-	// Keep keeps the items and gives a commitment for each, in order.
-	Keep(ctx context.Context, items []Item) ([]attest.Commitment, error)
-}
-
-// Item is a piece of content: a prompt, a transcript, a snapshot.
-type Item struct {
-	// Name says what it is: "transcript".
-	Name string
-	// Session and Persons own it; see package vault.
-	Session string
-	Persons []string
-	// Class is its retention class.
-	Class string
-	// JSON says that Data is JSON, or a JSON value a line.
-	JSON bool
-	Data []byte
 }
 
 // BusyError says that there is more to do than can be done now.
@@ -135,6 +118,8 @@ type Receipt struct {
 	// New says that this call recorded it; otherwise the event was recorded
 	// before, and Index and Digest are those of then.
 	New bool
+	// Redacted counts what was taken out of its content, by kind.
+	Redacted redact.Findings
 	// Verdict is what a foreign envelope's signatures are worth; zero for a
 	// statement that was signed here.
 	Verdict sign.Verdict
@@ -238,7 +223,7 @@ func (r *Recorder) record(ctx context.Context, submissions []Submission) ([]Rece
 		}
 		receipts[i] = Receipt{
 			Index: k.Index, Digest: k.Digest, Source: keys[i].Source, EventID: keys[i].EventID,
-			PredicateType: all[i].statement.PredicateType, New: fresh[i], Verdict: all[i].verdict,
+			PredicateType: all[i].statement.PredicateType, New: fresh[i], Verdict: all[i].verdict, Redacted: all[i].redacted,
 		}
 	}
 	return receipts, nil
@@ -297,6 +282,7 @@ type prepared struct {
 	payload   []byte
 	envelope  []byte // of a foreign one
 	content   []Item
+	redacted  redact.Findings
 	verdict   sign.Verdict
 }
 

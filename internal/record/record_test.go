@@ -15,12 +15,15 @@ import (
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/redact"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/sign/filekey"
 	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
 	"github.com/stemma-dev/stemma/internal/tlog"
 	"github.com/stemma-dev/stemma/internal/tlog/tessera"
+	"github.com/stemma-dev/stemma/internal/vault"
+	"github.com/stemma-dev/stemma/internal/vault/files"
 )
 
 // home is a place of evidence, as a process has it open.
@@ -295,7 +298,7 @@ func TestBadSubmissions(t *testing.T) {
 		"an envelope's name": {Payload: edit("tracker", "envelope")},
 		"no envelope":        {Envelope: []byte(`{"payloadType":"x"}`)},
 		"content and no vault": {Payload: good.Payload, Content: []record.Item{{
-			Name: "prompt", Data: []byte("hello"),
+			Name: "prompt", Content: vault.Content{Bytes: []byte("hello")},
 		}}},
 	} {
 		_, err := h.recorder.Record(t.Context(), []record.Submission{ticket(t, 7, "beside"), bad})
@@ -315,6 +318,69 @@ func TestBadSubmissions(t *testing.T) {
 		if _, err := record.ParseSubmission([]byte(bad)); !errors.Is(err, stemma.ErrInvalid) {
 			t.Errorf("%s: ParseSubmission error = %v, want ErrInvalid", name, err)
 		}
+	}
+}
+
+func TestContentIsRedactedAndKeptInTheVault(t *testing.T) {
+	h := openHome(t, t.TempDir())
+	v, err := vault.Open(t.Context(), vault.Config{
+		Dir: filepath.Join(h.dir, "vault"), Keys: filepath.Join(h.dir, "vaultkeys"), Objects: files.Open(filepath.Join(h.dir, "objects")),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	cfg := h.config()
+	cfg.Vault, cfg.Redact = v, redact.New()
+	r := record.New(cfg)
+	person, err := v.Pseudonym(t.Context(), "ada@example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+	text := "use this:\nAuthorization: " + secret + "\nplease"
+	change := map[string]any{
+		"source": "github", "sourceEventId": "pr-1", "timeObserved": "2026-01-02T03:04:05Z", "timeClaimed": nil, "assertion": "declared",
+		"repository": "git#1", "id": "git#1!1", "state": "open", "into": "refs/heads/main",
+		"head": strings.Repeat("a", 40), "base": strings.Repeat("b", 40), "merged": "", "method": "", "commits": []string{strings.Repeat("a", 40)},
+		"author": map[string]any{"id": "p1", "kind": "person"}, "mergedBy": nil,
+	}
+	st, err := attest.New(attest.TypeChange, change, stemma.Subject{URI: "https://example.org/1", Digest: map[string]string{"sha256": strings.Repeat("0", 64)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := record.NewSubmission(st, record.Item{
+		Name: "title", Content: vault.Content{Session: "test/1", Owners: []string{person}, Class: vault.ClassContent, Media: "text/plain", Bytes: []byte(text)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt := mustRecord(t, r, sub)[0]
+	if receipt.Redacted.Total() == 0 {
+		t.Errorf("nothing was redacted: %+v", receipt)
+	}
+	e, err := attest.Decode(entries(t, h)[0].Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := attest.DecodeStatement(e.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := attest.As[attest.Change](kept)
+	if err != nil || len(got.Content) != 1 {
+		t.Fatalf("content of the statement: %+v, %v", got.Content, err)
+	}
+	c := got.Content[0]
+	if c.Name != "title" || c.Lines != 3 || strings.Contains(string(e.Payload), "QWxhZGRpbj") {
+		t.Errorf("commitment %+v in %s", c, e.Payload)
+	}
+	opened, err := v.Open(t.Context(), c.Vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(opened.Bytes), "QWxhZGRpbj") || !strings.Contains(string(opened.Bytes), "please") || opened.Commitment != "sha256:"+c.Digest {
+		t.Errorf("the vault has %q with %s", opened.Bytes, opened.Commitment)
 	}
 }
 

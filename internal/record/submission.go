@@ -42,13 +42,11 @@ func ParseSubmission(data []byte) (Submission, error) {
 // withContent keeps the content of a submission, and adds the commitments to
 // its predicate.
 func (r *Recorder) withContent(ctx context.Context, p *prepared) error {
-	if r.cfg.Content == nil {
-		return fmt.Errorf("there is no vault to keep content in: %w", stemma.ErrUnavailable)
-	}
-	kept, err := r.cfg.Content.Keep(ctx, p.content)
+	kept, found, err := r.Keep(ctx, p.content)
 	if err != nil {
 		return err
 	}
+	p.redacted = found
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(p.statement.Predicate, &fields); err != nil {
 		return fmt.Errorf("predicate: %v: %w", err, stemma.ErrInvalid)

@@ -347,7 +347,7 @@ func (e *Evidence) ByDigest(ctx context.Context, digest [sha256.Size]byte) (stor
 		func(org int64) []any { return []any{org, org, digest[:]} }) {
 		return entry, err
 	}
-	return store.Entry{}, fmt.Errorf("envelope %x: %w", digest, stemma.ErrNotFound)
+	return store.Entry{}, fmt.Errorf("no envelope has the digest %x: %w", digest, stemma.ErrNotFound)
 }
 
 // About gives the envelopes about subjects: see [store.Evidence].

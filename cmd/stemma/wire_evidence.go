@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/redact"
+	"github.com/stemma-dev/stemma/internal/redact/gitleaks"
+	"github.com/stemma-dev/stemma/internal/sign"
+	"github.com/stemma-dev/stemma/internal/store"
+	"github.com/stemma-dev/stemma/internal/store/sqlite"
+	"github.com/stemma-dev/stemma/internal/tlog"
+	"github.com/stemma-dev/stemma/internal/tlog/tessera"
+	"github.com/stemma-dev/stemma/internal/vault"
+)
+
+// evidenceHome is where the truth of an organisation lives, apart from every
+// repository: below STEMMA_DIR, or in the user's data folder.
+func evidenceHome() (string, error) {
+	if dir := os.Getenv("STEMMA_DIR"); dir != "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return "", fmt.Errorf("STEMMA_DIR: %v: %w", err, stemma.ErrInvalid)
+		}
+		return filepath.Join(abs, "evidence"), nil
+	}
+	data := os.Getenv("XDG_DATA_HOME")
+	if !filepath.IsAbs(data) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", hinted{fmt.Errorf("%v: %w", err, stemma.ErrDenied), "set STEMMA_DIR to a folder that you may write to"}
+		}
+		data = filepath.Join(home, ".local", "share")
+	}
+	return filepath.Join(data, "stemma", organisation), nil
+}
+
+// spine is the evidence of the organisation on this machine, opened to be read
+// or to be added to.
+type spine struct {
+	home     string
+	evidence store.Evidence
+	tree     *tlog.Tree // of the log
+	keys     tlog.Keys  // of the log
+	log      tlog.Log   // nil where it is only read
+	recorder *record.Recorder
+}
+
+func (s *spine) close() error {
+	var errs []error
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
+	}
+	if s.evidence != nil {
+		errs = append(errs, s.evidence.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// readSpine opens the evidence to be read. ErrNotFound says that nothing was
+// recorded on this machine yet.
+func readSpine(ctx context.Context) (*spine, error) {
+	home, err := evidenceHome()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(home, "evidence.db")); errors.Is(err, fs.ErrNotExist) {
+		return nil, hinted{fmt.Errorf("nothing is recorded in %s: %w", home, stemma.ErrNotFound), "stemma index and stemma record make the first entries"}
+	}
+	s := &spine{home: home, tree: &tlog.Tree{Fetch: tlog.Folder(filepath.Join(home, "tlog"))}}
+	if s.keys, err = ownLogKey(); err != nil {
+		return nil, err
+	}
+	if s.evidence, err = sqlite.OpenEvidence(ctx, home, organisation); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openSpine opens the evidence to be added to, and makes it, the log and the
+// keys where they are new. warn is told of what is wrong and holds nothing up.
+func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
+	home, err := evidenceHome()
+	if err != nil {
+		return nil, err
+	}
+	s := &spine{home: home}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := makeDir(home); err != nil {
+		return nil, err
+	}
+	signer, err := signingKey()
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	logKey, err := logSigner()
+	if err != nil {
+		return nil, err
+	}
+	if s.keys, err = ownLogKey(); err != nil {
+		return nil, err
+	}
+	secret, err := organisationKey()
+	if err != nil {
+		return nil, err
+	}
+	if s.evidence, err = sqlite.OpenEvidence(ctx, home, organisation); err != nil {
+		return nil, err
+	}
+	if s.log, err = tessera.Open(ctx, tessera.Config{Dir: filepath.Join(home, "tlog"), Signer: logKey}); err != nil {
+		return nil, err
+	}
+	s.tree = s.log.Tree()
+	s.recorder = record.New(record.Config{
+		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: sign.Trust{}, Key: secret, Warn: warn,
+		Vault: &lazyVault{open: func(ctx context.Context) (record.Vault, error) { return openVault(ctx, s) }}, Redact: redactor(),
+	})
+	return s, nil
+}
+
+// redactor takes out of content what must not be kept.
+func redactor() *redact.Redactor { return redact.New(&gitleaks.Detector{}) }
+
+// lazyVault opens the vault when content comes, which it seldom does.
+type lazyVault struct {
+	open  func(context.Context) (record.Vault, error)
+	mu    sync.Mutex
+	vault record.Vault
+}
+
+// PutAll keeps content in the vault.
+func (l *lazyVault) PutAll(ctx context.Context, contents []vault.Content) ([]vault.Reference, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.vault == nil {
+		v, err := l.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		l.vault = v
+	}
+	return l.vault.PutAll(ctx, contents)
+}
+
+// The files of the log's key in the folder of keys: the secret, and what
+// everybody may know.
+const (
+	logKeyFile    = "tlog.key"
+	logPublicFile = "tlog.pub"
+	orgKeyFile    = "organisation.key"
+)
+
+// logSigner reads the key that the log's checkpoints are signed with, or makes
+// it. Its name is the log's origin, which no other log has.
+func logSigner() (string, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return "", err
+	}
+	text, err := readOrMake(filepath.Join(dir, logKeyFile), func() (string, error) {
+		id, err := randomHex(8)
+		if err != nil {
+			return "", err
+		}
+		signer, _, err := tlog.GenerateKey("stemma.local/" + organisation + "/" + id)
+		return signer, err
+	})
+	if err != nil {
+		return "", fmt.Errorf("key of the log: %w", err)
+	}
+	public, err := tlog.VerifierKey(text)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(dir, logKeyFile), err)
+	}
+	written, err := readOrMake(filepath.Join(dir, logPublicFile), func() (string, error) { return public, nil })
+	if err == nil && written != public {
+		err = fmt.Errorf("%s is not of the key in %s: %w", filepath.Join(dir, logPublicFile), logKeyFile, stemma.ErrConflict)
+	}
+	return text, err
+}
+
+// ownLogKey gives the public key of this machine's log.
+func ownLogKey() (tlog.Keys, error) {
+	text, err := ownLogKeyText()
+	if err != nil {
+		return tlog.Keys{}, err
+	}
+	return tlog.NewKeys(text, nil, 0)
+}
+
+func ownLogKeyText() (string, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(dir, logPublicFile))
+	if err != nil {
+		kind := stemma.ErrDenied
+		if errors.Is(err, fs.ErrNotExist) {
+			kind = stemma.ErrNotFound
+		}
+		return "", fmt.Errorf("public key of the log: %v: %w", err, kind)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// logFolder is where this machine's log is.
+func logFolder() (string, error) {
+	home, err := evidenceHome()
+	return filepath.Join(home, "tlog"), err
+}
+
+// organisationKey is what keyed hashes of content are made with. It stays on
+// this machine.
+func organisationKey() ([]byte, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return nil, err
+	}
+	text, err := readOrMake(filepath.Join(dir, orgKeyFile), func() (string, error) { return randomHex(32) })
+	if err != nil {
+		return nil, fmt.Errorf("key of the organisation: %w", err)
+	}
+	return []byte(text), nil
+}
+
+// maxKeyFile is the size in bytes over which no file of a key is read.
+const maxKeyFile = 64 << 10
+
+// readOrMake reads a small secret file, or makes it, whole, unless another
+// process is faster.
+func readOrMake(path string, make func() (string, error)) (string, error) {
+	for range 3 {
+		f, err := os.Open(path)
+		if err == nil {
+			text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+			f.Close()
+			if err != nil {
+				return "", fmt.Errorf("%v: %w", err, stemma.ErrUnavailable)
+			}
+			return strings.TrimSpace(string(text)), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("%v: %w", err, stemma.ErrDenied)
+		}
+		text, err := make()
+		if err != nil {
+			return "", err
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return "", fmt.Errorf("%v: %w", err, stemma.ErrDenied)
+		}
+		if err := writeNew(path, text); err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s comes and goes: %w", path, stemma.ErrUnavailable)
+}

@@ -23,6 +23,7 @@ require (
 	golang.org/x/term v0.47.0
 	k8s.io/klog/v2 v2.130.1
 	modernc.org/sqlite v1.62.0
+	znkr.io/diff v1.0.0
 )
 
 require (

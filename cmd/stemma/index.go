@@ -218,7 +218,7 @@ func printEvidence(w io.Writer, p painter, e lineage.Explanation) {
 	fmt.Fprintf(w, "\n%s of %s commits have evidence (%s), %s sessions\n",
 		p.bold(count(e.WithEvidence)), count(e.Commits), ratio(e.WithEvidence, e.Commits), count(e.Sessions))
 	for _, s := range e.Sources {
-		fmt.Fprintf(w, "  source %-16s %8s commits  %10s lines AI", plain(s.Source), count(s.Commits), count(s.Lines.AI+s.Lines.AIEdited))
+		fmt.Fprintf(w, "  source %-18s %8s commits  %10s lines AI", plain(s.Source), count(s.Commits), count(s.Lines.AI+s.Lines.AIEdited))
 		if s.Took > 0 {
 			fmt.Fprintf(w, "  %s sessions took part, lines not told", count(s.Took))
 		}

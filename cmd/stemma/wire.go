@@ -307,7 +307,7 @@ func sourceNames() []string {
 		names = append(names, s.Name())
 	}
 	for _, s := range keyedSources() {
-		names = append(names, s.Name())
+		names = append(names, s.Names()...)
 	}
 	for _, s := range commitSources() {
 		names = append(names, s.Name())
@@ -456,7 +456,7 @@ func (b *bench) attribute(ctx context.Context, commit string) (lineage.Told, err
 func tellsMore(row stemma.Attribution) bool {
 	counting := make(map[string]bool)
 	for _, s := range keyedSources() {
-		counting[s.Name()] = true
+		counting[s.Names()[0]] = true
 	}
 	return slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return s.Differ > 0 || counting[s.Source] })
 }

@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 3
+const Algorithm = 4
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.
@@ -530,6 +530,9 @@ func (w *work) tookPart(source int, wanted func(notes.Session) bool) {
 		if session.ID == "" && w.candidate(agentKey(session), open) {
 			continue
 		}
+		if session.ID != "" && w.candidateAgain(sessionKey(w.commit.ID, session), session.Model, open) {
+			continue
+		}
 		o := w.sessionOwner(source, t, stemma.ClassUnknown, session.Strength)
 		w.mayHave(&w.row.Owners[o], open)
 	}
@@ -539,6 +542,19 @@ func (w *work) tookPart(source int, wanted func(notes.Session) bool) {
 // claims in contradiction to others.
 func (w *work) mayHave(o *stemma.Owner, open int) {
 	o.Candidate = min(o.Candidate+open, w.row.Lines.Unknown)
+}
+
+// candidateAgain makes a session that has lines here a candidate of the open
+// ones too, and reports whether it has any.
+func (w *work) candidateAgain(session string, model stemma.Model, open int) bool {
+	for i := range w.row.Owners {
+		o := &w.row.Owners[i]
+		if o.Session == session && o.Model.Key() == model.Key() && o.Lines > 0 {
+			w.mayHave(o, open)
+			return true
+		}
+	}
+	return false
 }
 
 // candidate makes the sessions of this agent that have lines here candidates

@@ -13,8 +13,10 @@ import (
 // The evidence may come before or after the commit, change, and go again, each
 // without a ref of code moving. [Keyed] says what that touches.
 type KeyedSource interface {
-	// Name is the name of the source, as users see and filter it.
-	Name() string
+	// Names are the names of its evidence, as users see and filter it. The first
+	// is that of the source itself; what is concluded from more than its own words
+	// has a name of its own.
+	Names() []string
 	// Holds reports whether a ref, by its full name, holds evidence of this
 	// source. What it reaches is no code.
 	Holds(ref string) bool
@@ -46,14 +48,19 @@ type Keyed interface {
 	// Keys gives the keys that the commit names, each once, whether or not there
 	// is evidence. Late evidence finds the commit by them.
 	Keys(*git.Commit) []string
-	// Read gives what the evidence says of the commit, and an identity of the
-	// bytes that it was read from; false where it says nothing. Message is nil
-	// of a commit that names no key. What can not be read is named in Problems;
-	// an error says that reading itself did not work.
-	Read(context.Context, *git.Commit, git.Diff) (e Evidence, input string, ok bool, err error)
+	// Read gives what the evidence says of the commit; none where it says
+	// nothing. Message is nil of a commit that names no key. What can not be read
+	// is named in Problems; an error says that reading itself did not work.
+	Read(context.Context, *git.Commit, git.Diff) ([]Found, error)
 	// Unreached counts the evidence that no reached commit leads to, and names
 	// what could not be read so far that it would lead anywhere.
 	Unreached(context.Context, Reached) (n int, unread []string, err error)
+}
+
+// Found is evidence, with an identity of the bytes that it was read from.
+type Found struct {
+	Evidence
+	Input string
 }
 
 // Change is what changed in the evidence of a source.

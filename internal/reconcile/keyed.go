@@ -49,9 +49,9 @@ func (r *run) openKeyed(ctx context.Context) error {
 		}
 		k, err := s.Open(ctx, notes.Place{Repo: r.Repo, Refs: held(r.now), Before: held(r.before), Tips: r.tips})
 		if err != nil {
-			return fmt.Errorf("look for evidence of %s: %w", s.Name(), err)
+			return fmt.Errorf("look for evidence of %s: %w", s.Names()[0], err)
 		}
-		r.keyed = append(r.keyed, keyed{k, s.Name()})
+		r.keyed = append(r.keyed, keyed{k, s.Names()[0]})
 	}
 	return nil
 }
@@ -119,12 +119,12 @@ func (r *run) keys(c *git.Commit) []string {
 func (r *run) withKeyed(ctx context.Context, c *git.Commit, diff git.Diff, said []attribution.Said) ([]attribution.Said, error) {
 	var found []attribution.Said
 	for _, k := range r.keyed {
-		e, input, ok, err := k.Read(ctx, c, diff)
+		of, err := k.Read(ctx, c, diff)
 		if err != nil {
 			return nil, fmt.Errorf("evidence of %s on %s: %w", k.name, c.ID, err)
 		}
-		if ok {
-			found = append(found, attribution.Said{Evidence: e, Input: input})
+		for _, f := range of {
+			found = append(found, attribution.Said{Evidence: f.Evidence, Input: f.Input})
 		}
 	}
 	if len(found) == 0 {

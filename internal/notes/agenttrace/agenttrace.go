@@ -41,8 +41,8 @@ type Source struct{}
 
 var _ notes.KeyedSource = Source{}
 
-// Name gives "agent-trace".
-func (Source) Name() string { return Name }
+// Names gives "agent-trace".
+func (Source) Names() []string { return []string{Name} }
 
 // Holds is false of every ref: records are in the files of code.
 func (Source) Holds(string) bool { return false }

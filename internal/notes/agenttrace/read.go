@@ -33,13 +33,13 @@ const (
 // (human). A conversation without one that can be believed took part: of the
 // reference hook, ranges that begin with line 1 are where it did not find the
 // edit, or was not told of it.
-func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) (notes.Evidence, string, bool, error) {
+func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) ([]notes.Found, error) {
 	if len(t.files) == 0 || len(diff.Files) == 0 {
-		return notes.Evidence{}, "", false, nil
+		return nil, nil
 	}
 	all, err := t.all(ctx)
 	if err != nil {
-		return notes.Evidence{}, "", false, err
+		return nil, err
 	}
 	b := &builder{evidence: notes.Evidence{Source: Name, Whole: -1}, files: make(map[string]git.FileDiff), sessions: make(map[string]int)}
 	for _, f := range diff.Files {
@@ -50,7 +50,7 @@ func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) (notes.
 			if !rec.hook {
 				fits, err := t.fits(ctx, parent, rec)
 				if err != nil {
-					return notes.Evidence{}, "", false, err
+					return nil, err
 				}
 				if fits {
 					continue
@@ -65,11 +65,11 @@ func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) (notes.
 		}
 	}
 	if b.found == 0 {
-		return notes.Evidence{}, "", false, nil
+		return nil, nil
 	}
 	b.took()
 	b.evidence.Partial = true
-	return b.evidence, hex.EncodeToString(b.input.sum()), true, nil
+	return []notes.Found{{Evidence: b.evidence, Input: hex.EncodeToString(b.input.sum())}}, nil
 }
 
 // byTime gives records in the order in which they were made: of two that speak

@@ -10,6 +10,10 @@
 // lines: the sessions are candidates, and the counts are kept as figures.
 // Models are not in the metadata of its first versions, so they are read from
 // the transcripts, which are copies of the agent's own.
+//
+// The transcripts of Claude Code hold what each edit put in the place of what.
+// Lines that were inserted so, and that the commit added to the same file, are
+// concluded to be the session's, under a name of their own: see [EditsName].
 package entire
 
 import (
@@ -41,8 +45,8 @@ type Source struct{}
 
 var _ notes.KeyedSource = Source{}
 
-// Name gives "entire".
-func (Source) Name() string { return Name }
+// Names gives "entire" and "entire-transcript".
+func (Source) Names() []string { return []string{Name, EditsName} }
 
 // Holds reports whether a ref is the branch of checkpoints, here or as a remote
 // has it, or the ref of one checkpoint.

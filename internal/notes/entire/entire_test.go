@@ -1,6 +1,7 @@
 package entire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
 )
 
@@ -261,6 +264,171 @@ func FuzzTranscript(f *testing.F) {
 		}
 		if len(l.models) > maxModels {
 			t.Errorf("%d models", len(l.models))
+		}
+	})
+}
+
+func TestInserted(t *testing.T) {
+	tests := []struct{ name, from, to, want string }{
+		{"a new file", "", "a\nb\n", "a+b"},
+		{"the middle", "a\nz\n", "a\nb\nc\nz\n", "b+c"},
+		{"two places", "a\nz\n", "x\na\ny\nz\n", "x | y"},
+		{"in the place of others", "a\nold\nz", "a\nnew\r\nz", "new"},
+		{"nothing", "a\nb", "a\nb", ""},
+		{"taken out", "a\nb", "a", ""},
+		{"all of it", "a\nb", "", ""},
+	}
+	for _, test := range tests {
+		var got []string
+		for _, block := range inserted(test.from, test.to) {
+			got = append(got, strings.Join(block, "+"))
+		}
+		if strings.Join(got, " | ") != test.want {
+			t.Errorf("%s: inserted = %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	block := func(session int, lines string) edit {
+		return edit{file: "a", session: session, blocks: [][]string{split(lines)}}
+	}
+	tests := []struct {
+		name  string
+		file  string
+		added []git.LineRange
+		edits []edit
+		want  string // ranges by session
+	}{
+		{
+			"brackets go with what stands around them", "func first() {\n}\n\nfunc second() {\n}",
+			[]git.LineRange{{Start: 1, End: 5}},
+			[]edit{block(0, "func first() {\n}\n\nfunc second() {\n}")},
+			"0:[{1 5}]",
+		},
+		{
+			"only what the commit added", "func first() {\n}\n\nfunc second() {\n}",
+			[]git.LineRange{{Start: 4, End: 5}},
+			[]edit{block(0, "func first() {\n}\n\nfunc second() {\n}")},
+			"0:[{4 5}]",
+		},
+		{
+			"a line that a person changed, and their own", "alpha one two\nalpha CHANGED\nalpha three\nmy own line",
+			[]git.LineRange{{Start: 1, End: 4}},
+			[]edit{block(0, "alpha one two\nalpha two\nalpha three")},
+			"0:[{1 1} {3 3}]",
+		},
+		{"brackets alone tell nothing", "}\n\n)", []git.LineRange{{Start: 1, End: 3}}, []edit{block(0, "}\n\n)")}, ""},
+		{
+			"a text that stands twice in the commit", "return nil, err\nother\nreturn nil, err",
+			[]git.LineRange{{Start: 1, End: 3}},
+			[]edit{block(0, "return nil, err")},
+			"",
+		},
+		{
+			"twice, but each beside what tells", "first call()\nreturn nil, err\nsecond call()\nreturn nil, err",
+			[]git.LineRange{{Start: 1, End: 4}},
+			[]edit{block(0, "first call()\nreturn nil, err"), block(0, "second call()\nreturn nil, err")},
+			"0:[{1 4}]",
+		},
+		{
+			"two sessions", "first session\nsecond session",
+			[]git.LineRange{{Start: 1, End: 2}},
+			[]edit{block(0, "first session"), block(1, "second session")},
+			"0:[{1 1}] 1:[{2 2}]",
+		},
+		{
+			"the same line by two sessions", "the very same",
+			[]git.LineRange{{Start: 1, End: 1}},
+			[]edit{block(0, "the very same"), block(1, "the very same")},
+			"",
+		},
+		{
+			"the same line by one session with two models is the later's", "the very same",
+			[]git.LineRange{{Start: 1, End: 1}},
+			[]edit{block(0, "the very same"), block(2, "the very same")},
+			"2:[{1 1}]",
+		},
+		{
+			"sessions that meet", "first of all\n}\nsecond of all",
+			[]git.LineRange{{Start: 1, End: 3}},
+			[]edit{block(0, "first of all\n}"), block(1, "}\nsecond of all")},
+			"0:[{1 1}] 1:[{3 3}]",
+		},
+		{"ranges beyond the file", "first of all", []git.LineRange{{Start: 1, End: 9}}, []edit{block(0, "first of all\nsecond")}, "0:[{1 1}]"},
+	}
+	for _, test := range tests {
+		e := &edits{who: []string{"claude-code/a", "claude-code/b", "claude-code/a"}}
+		var got []string
+		for session, ranges := range e.match(split(test.file), test.added, test.edits) {
+			if len(ranges) > 0 {
+				got = append(got, fmt.Sprintf("%d:%v", session, ranges))
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: match = %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestEdits(t *testing.T) {
+	const head = `{"type":"user","cwd":"/home/ada/repo","sessionId":"s1","timestamp":"2026-03-01T11:00:00.000Z","toolUseResult":`
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct{ name, line, want string }{
+		{"edit", head + `{"filePath":"/home/ada/repo/b/a.go","oldString":"x","newString":"x\ny","structuredPatch":[],"userModified":false}}`, "b/a.go: y"},
+		{"multi edit", head + `{"filePath":"/home/ada/repo/c.go","edits":[{"old_string":"x","new_string":"x\ny"},{"old_string":"","new_string":"z"}],"originalFileContents":"x"}}`, "c.go: y | z"},
+		{"write of a new file", head + `{"type":"create","filePath":"/elsewhere/c.go","content":"x\ny\n","originalFile":null}}`, "c.go: x+y"},
+		{"write over a file", head + `{"type":"update","filePath":"/elsewhere/c.go","content":"x\ny\n","originalFile":"x\n"}}`, "c.go: y"},
+		{"write over a file that is not told", head + `{"type":"update","filePath":"/elsewhere/c.go","content":"x\ny\n"}}`, ""},
+		{"a person changed it", head + `{"filePath":"/home/ada/repo/c.go","oldString":"","newString":"y","userModified":true}}`, ""},
+		{"after the commit", strings.Replace(head, "T11:", "T13:", 1) + `{"filePath":"/home/ada/repo/c.go","oldString":"","newString":"y"}}`, ""},
+		{"without a time", strings.Replace(head, "timestamp", "time", 1) + `{"filePath":"/home/ada/repo/c.go","oldString":"","newString":"y"}}`, ""},
+		{"a file that the commit has not", head + `{"filePath":"/home/ada/repo/d.go","oldString":"","newString":"y"}}`, ""},
+		{"one of two files", head + `{"filePath":"/home/ada/repo/a.go","oldString":"","newString":"y"}}`, "a.go: y"},
+		{"which of two files", head + `{"filePath":"/elsewhere/b/a.go","oldString":"","newString":"y"}}`, ""},
+		{"read", head + `{"type":"text","file":{"filePath":"/home/ada/repo/c.go","content":"y"}}}`, ""},
+		{"refused", head + `"Error: old_string not found in /home/ada/repo/c.go \"filePath\""}`, ""},
+	}
+	for _, test := range tests {
+		c := &git.Commit{Author: git.Signature{Time: at.Unix()}}
+		l := &lines{wanted: newWanted(c, []git.FileDiff{{Path: "a.go", Added: 1}, {Path: "b/a.go", Added: 1}, {Path: "c.go", Added: 9}, {Path: "gone.go"}})}
+		if err := l.read(strings.NewReader(test.line)); err != nil || l.broken > 0 {
+			t.Errorf("%s: %v, %d broken", test.name, err, l.broken)
+		}
+		got := ""
+		for _, e := range l.edits {
+			var blocks []string
+			for _, b := range e.blocks {
+				blocks = append(blocks, strings.Join(b, "+"))
+			}
+			got += e.file + ": " + strings.Join(blocks, " | ")
+		}
+		if got != test.want {
+			t.Errorf("%s: edits %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func FuzzEdits(f *testing.F) {
+	f.Add([]byte(`{"cwd":"/r","timestamp":"2026-03-01T11:00:00Z","toolUseResult":{"filePath":"/r/a.go","oldString":"x","newString":"x\ny first of all\n}"}}`), []byte("x\ny first of all\n}\n"))
+	f.Add([]byte(`{"timestamp":"2026-03-01T11:00:00Z","toolUseResult":{"type":"update","filePath":"/a.go","content":"a","originalFile":"b"}}`), []byte("a"))
+	f.Fuzz(func(t *testing.T, line, file []byte) {
+		text := split(string(file))
+		c := &git.Commit{Author: git.Signature{Time: 1 << 40}}
+		l := &lines{wanted: newWanted(c, []git.FileDiff{{Path: "a.go", Added: len(text)}})}
+		if err := l.read(bytes.NewReader(line)); err != nil {
+			t.Fatalf("reading did not work: %v", err)
+		}
+		var e edits
+		e.add(notes.Session{ID: "s"}, l.edits)
+		for session, ranges := range e.match(text, []git.LineRange{{Start: 1, End: len(text)}}, e.byFile["a.go"]) {
+			last := 0
+			for _, r := range ranges {
+				if r.Start <= last || r.End < r.Start || r.End > len(text) || session >= len(e.evidence.Sessions) {
+					t.Errorf("ranges %v of %d lines", ranges, len(text))
+				}
+				last = r.End
+			}
 		}
 	})
 }

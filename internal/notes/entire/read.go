@@ -24,18 +24,22 @@ const (
 // Read gives the sessions of the checkpoints that the commit names, each once
 // for every model that it used, as having taken part. A checkpoint that is not
 // here leaves a session without name, because a commit with a trailer had one.
-func (k *checkpoints) Read(ctx context.Context, c *git.Commit, _ git.Diff) (notes.Evidence, string, bool, error) {
+//
+// The lines that the sessions' edits inserted are evidence of its own, by the
+// name of EditsName.
+func (k *checkpoints) Read(ctx context.Context, c *git.Commit, d git.Diff) ([]notes.Found, error) {
 	m := readMessage(c.Message)
 	if !m.says() {
-		return notes.Evidence{}, "", false, nil
+		return nil, nil
 	}
-	r := &reading{checkpoints: k, evidence: notes.Evidence{Source: Name, Whole: -1, Figures: m.figures}}
+	r := &reading{checkpoints: k, evidence: notes.Evidence{Source: Name, Whole: -1, Figures: m.figures}, wanted: newWanted(c, d.Files)}
+	r.edits.evidence = notes.Evidence{Source: EditsName, Whole: -1}
 	for _, p := range m.problems {
 		r.problem("%s", p)
 	}
 	for _, id := range m.checkpoints {
 		if err := r.checkpoint(ctx, id); err != nil {
-			return notes.Evidence{}, "", false, err
+			return nil, err
 		}
 	}
 	r.trailers(m)
@@ -45,7 +49,15 @@ func (k *checkpoints) Read(ctx context.Context, c *git.Commit, _ git.Diff) (note
 	if r.left > 0 {
 		r.evidence.Problems = append(r.evidence.Problems, fmt.Sprintf("%d more problems", r.left))
 	}
-	return r.evidence, strings.Join(append(r.inputs, fromMessage), " "), true, nil
+	input := strings.Join(append(r.inputs, fromMessage), " ")
+	found := []notes.Found{{Evidence: r.evidence, Input: input}}
+	if err := r.edits.claim(ctx, k.repo, c.ID, d.Files); err != nil {
+		return nil, err
+	}
+	if len(r.edits.evidence.Claims) > 0 {
+		found = append(found, notes.Found{Evidence: r.edits.evidence, Input: input})
+	}
+	return found, nil
 }
 
 // fromMessage stands in the input for the commit's own message.
@@ -56,7 +68,9 @@ type reading struct {
 	*checkpoints
 	evidence notes.Evidence
 	inputs   []string // ids of the trees of the checkpoints
-	left     int      // problems that were not listed
+	wanted   *wanted
+	edits    edits
+	left     int // problems that were not listed
 }
 
 func (r *reading) problem(format string, args ...any) {
@@ -250,6 +264,7 @@ func (r *reading) session(ctx context.Context, at, checkpoint string, entries []
 		}
 		s.Agent, s.AgentVersion = t.agent, t.version
 	}
+	r.edits.add(s, t.edits)
 	if m.counts != nil {
 		f := *m.counts
 		f.What, f.Session = checkpoint, s.ID

@@ -28,13 +28,14 @@ type transcript struct {
 	version string         // of the agent, the newest that it states
 	session string         // the agent's own id
 	models  []stemma.Model // each once, in the order of their first use
+	edits   []edit         // of the wanted files, in their order
 }
 
 // transcript reads the files of a transcript, line by line, in bounded memory.
 // Models are those of the lines that belong to the checkpoint; where these name
 // none, the last one before them, which was in force when it began.
 func (r *reading) transcript(ctx context.Context, at string, chunks []git.TreeEntry, start int) (transcript, error) {
-	l := &lines{start: start}
+	l := &lines{start: start, wanted: r.wanted}
 	for i, c := range chunks {
 		if i == maxChunks {
 			r.problem("%s: more than %d files of its transcript, the others are not read", at, maxChunks)
@@ -67,6 +68,9 @@ type lines struct {
 	at    int          // the number of the next line
 	last  stemma.Model // the last model before start
 	raw   []byte       // the name of the model of the last line, to read it once
+
+	wanted  *wanted               // files whose edits are looked for, or nil
+	current map[bool]stemma.Model // the model that speaks, of the session and of those it spawned
 
 	tooLong, broken int
 }
@@ -114,6 +118,7 @@ var modelKey = []byte(`"model"`)
 
 // line reads one line: only those that name a model are looked into.
 func (l *lines) line(b []byte) {
+	l.edit(b)
 	if !bytes.Contains(b, modelKey) {
 		return
 	}
@@ -131,6 +136,7 @@ func (l *lines) line(b []byte) {
 	if l.session == "" && len(e.session) <= maxSessionID {
 		l.session = e.session
 	}
+	l.speaks(e)
 	if e.sidechain || len(e.model) == 0 || bytes.Equal(e.model, l.raw) && (len(l.models) > 0) == (l.at >= l.start) {
 		return
 	}
@@ -142,6 +148,22 @@ func (l *lines) line(b []byte) {
 		l.last = m
 	case len(l.models) < maxModels && !slices.ContainsFunc(l.models, func(have stemma.Model) bool { return have.Key() == m.Key() }):
 		l.models = append(l.models, m)
+	}
+}
+
+// speaks notes the model that makes the edits which follow.
+func (l *lines) speaks(e entry) {
+	if l.wanted == nil || len(e.model) == 0 {
+		return
+	}
+	if had, ok := l.current[e.sidechain]; ok && had.Raw == string(e.model) {
+		return
+	}
+	if m := stemma.ParseModel(string(e.model)); m.Known() {
+		if l.current == nil {
+			l.current = make(map[bool]stemma.Model)
+		}
+		l.current[e.sidechain] = m
 	}
 }
 
@@ -174,9 +196,7 @@ func (e *entry) read(b []byte) error {
 		case "sessionId":
 			e.session, err = s.Text()
 		case "isSidechain":
-			var raw []byte
-			raw, err = s.Literal()
-			e.sidechain = string(raw) == "true"
+			e.sidechain, err = truth(s)
 		case "parentUuid":
 			e.tree = true
 			err = s.Skip()

@@ -35,6 +35,13 @@ func newCredentials() *Matcher {
 				return secret(m) && (!isName(m.Secret) || !bytes.Contains(lower(m.All), []byte("secret")))
 			},
 		}, {
+			// a quoted word that looks drawn by lot, hexadecimal too, under the name of a key
+			Kind: "api-key", Weak: true, Keywords: []string{"token", "api_key", "api-key", "apikey", "access_key", "accesskey", "access-key", "auth_key", "authkey"}, Near: Assigned,
+			Regexp: lazy(`(?i)[\w.-]{0,50}(?:token|(?:api|access|auth)[_-]?key)["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}\\?["'` + "`" + `]([\w+/=.~-]{16,256})\\?["'` + "`" + `]`),
+			Accept: func(m Match) bool {
+				return secret(m) && hasDigit(m.Secret) && entropy(m.Secret) > 3 && !isName(m.Secret)
+			},
+		}, {
 			// NAME_PASSWORD=value, as in files of environment variables and on command lines
 			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "private_key", "auth_key", "account_key"}, Near: Assigned,
 			Regexp: lazy(`(?m)(?:^|[^\w.])(?:export\s+|set\s+|ENV\s+|ARG\s+)?[A-Z][A-Z0-9_]{0,60}(?:PASSW(?:OR)?D|PASSPHRASE|PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_KEY|ACCOUNT_KEY)(?:_[A-Z0-9]{1,12})?=["']?([^\s"'` + "`" + `\\;&|<>$(){}][^\s\x00-\x1f"'` + "`" + `\\;&|<>()]{3,256})`),
@@ -52,7 +59,13 @@ func newCredentials() *Matcher {
 			// machine host login user password secret
 			Kind: "password", Keywords: []string{"password", "passwd"}, Before: 200,
 			Regexp: lazy(`(?:login|user)\s{1,8}\S{1,100}\s{1,8}passw(?:or)?d\s{1,8}([^\s"']{4,256})`),
-			Accept: func(m Match) bool { return secret(m) && bytes.Contains(m.Line(), []byte("machine")) },
+			Accept: func(m Match) bool {
+				return secret(m) && bytes.Contains(m.Text[max(m.Start-300, 0):m.Start], []byte("machine"))
+			},
+		}, {
+			Kind: "curl-auth-user", Keywords: []string{"curl"}, Before: 1, After: 1024,
+			Regexp: lazy(`\bcurl\b[^\n]{0,800}?[ \t](?:-u|--user)[= \t]{0,4}["']?[^\s:"']{1,100}:([^\s"']{3,256})`),
+			Accept: secret,
 		}, {
 			// Server=...;Password=...; and the keys of cloud storage
 			Kind: "connection-string", Keywords: []string{"accountkey=", "sharedaccesskey=", "sharedaccesssignature=", "password=", "pwd="}, Before: 8, After: 256,

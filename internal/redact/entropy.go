@@ -110,13 +110,55 @@ func isDigest(text []byte, start, end int) bool {
 			return true
 		}
 	}
-	before := start == 0 || bytes.IndexByte([]byte(" \t\r\n"), text[start-1]) >= 0
-	after := end == len(text) || bytes.IndexByte([]byte(" \t\r\n"), text[end]) >= 0
-	switch len(word) {
-	case 60, 64, 70, 72, 76, 80:
-		return before && after
+	return inBlock(text, start, end)
+}
+
+// inBlock reports whether a word is alone on its line and the line before or
+// after it is a long word as well: base64 that is broken into lines.
+func inBlock(text []byte, start, end int) bool {
+	from, to := start, end
+	for from > 0 && isMargin(text[from-1]) {
+		from--
+	}
+	for to < len(text) && (text[to] == ' ' || text[to] == '\t' || text[to] == '\r') {
+		to++
+	}
+	if from > 0 && text[from-1] != '\n' || to < len(text) && text[to] != '\n' {
+		return false
+	}
+	if from > 0 {
+		above := text[:from-1]
+		line := above[bytes.LastIndexByte(above, '\n')+1:]
+		if isBlockLine(line) || bytes.Contains(line, []byte("-----BEGIN ")) {
+			return true
+		}
+	}
+	if to < len(text) {
+		below, _, _ := bytes.Cut(text[to+1:min(len(text), to+256)], []byte("\n"))
+		return isBlockLine(below)
 	}
 	return false
+}
+
+// isMargin reports whether a byte can stand before each line of a block: white
+// space, signs of a difference, numbers of lines do not count as words here.
+func isMargin(c byte) bool { return c == ' ' || c == '\t' || c == '+' || c == '>' || c == '|' }
+
+// isBlockLine reports whether a line is one long word.
+func isBlockLine(line []byte) bool {
+	line = bytes.TrimRight(bytes.TrimSpace(line), "=")
+	for len(line) > 0 && isMargin(line[0]) {
+		line = line[1:]
+	}
+	if len(line) < 40 || len(line) > 200 {
+		return false
+	}
+	for _, c := range line {
+		if !isRandomLetter(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // entropy is Shannon's, of the bytes, in bits a byte.

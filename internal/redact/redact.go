@@ -158,9 +158,10 @@ func (h hint) named(text []byte) []byte {
 	if h.key == "" || len(h.key) > 64 || len(text) < 8 || len(text) > 512 || bytes.ContainsAny(text, " \t\r\n\"'") {
 		return nil
 	}
-	named := make([]byte, 0, len(h.key)+len(text)+3)
+	named := make([]byte, 0, len(h.key)+len(text)+6)
+	named = append(named, '"')
 	named = append(named, h.key...)
-	named = append(named, '=', '"')
+	named = append(named, `": "`...)
 	named = append(named, text...)
 	return append(named, '"')
 }

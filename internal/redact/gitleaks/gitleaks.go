@@ -61,7 +61,8 @@ func (d *Detector) Find(text []byte) []redact.Span {
 
 // without are the rules that are left out, and why.
 var without = map[string]string{
-	"private-key": "internal/redact finds these, also when they are cut off or quoted",
+	"private-key":           "internal/redact finds these, also when they are cut off or quoted",
+	"hashicorp-tf-password": "it is for files of Terraform; elsewhere internal/redact tells passwords from placeholders",
 }
 
 // keywords are for rules whose own are too common to be looked around.
@@ -107,6 +108,8 @@ func patterns() ([]redact.Pattern, error) {
 		}
 		if strings.Contains(r.Regex, assignment) {
 			p.Near = redact.Assigned
+		} else {
+			p.Before = 192 // the keyword may stand in the middle
 		}
 		if own := keywords[r.ID]; own != nil {
 			p.Keywords, p.Near = own, isSecretKind

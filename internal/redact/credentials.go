@@ -29,28 +29,26 @@ func newCredentials() *Matcher {
 			Accept: secret,
 		}, {
 			// a quoted value that is assigned to a name which says password
-			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned,
-			Regexp: lazy(`(?i)[\w.-]{0,50}(?:passw(?:or)?d|passphrase|pwd|secret)(?:[_.-]?(?:value|text|string|key))?["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}(?:b|r|u|f)?\\?["'` + "`" + `]([^\s"'` + "`" + `\\]{4,256})\\?["'` + "`" + `]`),
-			Accept: func(m Match) bool {
-				return secret(m) && (!isName(m.Secret) || !bytes.Contains(lower(m.All), []byte("secret")))
-			},
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned, AtKeyword: true,
+			Regexp: lazy(`\A(?i)(?:passw(?:or)?d|passphrase|pwd|secret)(?:[_.-]?(?:value|text|string|key))?["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}(?:b|r|u|f)?\\?["'` + "`" + `]([^\s"'` + "`" + `\\]{4,256})\\?["'` + "`" + `]`),
+			Accept: func(m Match) bool { return secret(m) && (!isName(m.Secret) || m.All[0]|0x20 != 's') },
 		}, {
 			// a quoted word that looks drawn by lot, hexadecimal too, under the name of a key
-			Kind: "api-key", Weak: true, Keywords: []string{"token", "api_key", "api-key", "apikey", "access_key", "accesskey", "access-key", "auth_key", "authkey"}, Near: Assigned,
-			Regexp: lazy(`(?i)[\w.-]{0,50}(?:token|(?:api|access|auth)[_-]?key)["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}\\?["'` + "`" + `]([\w+/=.~-]{16,256})\\?["'` + "`" + `]`),
+			Kind: "api-key", Weak: true, Keywords: []string{"token", "api_key", "api-key", "apikey", "access_key", "accesskey", "access-key", "auth_key", "authkey"}, Near: Assigned, AtKeyword: true,
+			Regexp: lazy(`\A(?i)(?:token|(?:api|access|auth)[_-]?key)["'\\\])]{0,3}\s{0,3}(?:=>|:=|[:=])\s{0,3}\\?["'` + "`" + `]([\w+/=.~-]{16,256})\\?["'` + "`" + `]`),
 			Accept: func(m Match) bool {
 				return secret(m) && hasDigit(m.Secret) && entropy(m.Secret) > 3 && !isName(m.Secret)
 			},
 		}, {
 			// NAME_PASSWORD=value, as in files of environment variables and on command lines
-			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "private_key", "auth_key", "account_key"}, Near: Assigned,
-			Regexp: lazy(`(?m)(?:^|[^\w.])(?:export\s+|set\s+|ENV\s+|ARG\s+)?[A-Z][A-Z0-9_]{0,60}(?:PASSW(?:OR)?D|PASSPHRASE|PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_KEY|ACCOUNT_KEY)(?:_[A-Z0-9]{1,12})?=["']?([^\s"'` + "`" + `\\;&|<>$(){}][^\s\x00-\x1f"'` + "`" + `\\;&|<>()]{3,256})`),
-			Accept: secret,
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret", "token", "api_key", "apikey", "access_key", "private_key", "auth_key", "account_key"}, Near: Assigned, AtKeyword: true,
+			Regexp: lazy(`\A(?:PASSW(?:OR)?D|PASSPHRASE|PWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|AUTH_KEY|ACCOUNT_KEY)(?:_[A-Z0-9]{1,12})?=["']?([^\s"'` + "`" + `\\;&|<>$(){}][^\s\x00-\x1f"'` + "`" + `\\;&|<>()]{3,256})`),
+			Accept: func(m Match) bool { return secret(m) && isVariable(m) },
 		}, {
 			// password: value, as in YAML and in files of properties
-			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned,
-			Regexp: lazy(`(?m)^[ \t+-]{0,40}[\w.-]{0,60}(?:[Pp]assw(?:or)?d|[Pp]assphrase|pwd|[Ss]ecret)[ \t]?[=:][ \t]?([^\s"'` + "`" + `\\{}()\[\]<>,;|&$*]{6,128})[ \t]*\r?$`),
-			Accept: func(m Match) bool { return secret(m) && !isName(m.Secret) },
+			Kind: "password", Weak: true, Keywords: []string{"passw", "pwd", "passphrase", "secret"}, Near: Assigned, AtKeyword: true,
+			Regexp: lazy(`\A(?:[Pp]assw(?:or)?d|[Pp]assphrase|pwd|[Ss]ecret)[ \t]?[=:][ \t]?([^\s"'` + "`" + `\\{}()\[\]<>,;|&$*]{6,128})[ \t]*(?:\r?\n|\z)`),
+			Accept: func(m Match) bool { return secret(m) && !isName(m.Secret) && beginsLine(m) },
 		}, {
 			Kind: "password", Keywords: []string{"--pass", "--token", "--api-key", "--apikey", "--secret", "--client-secret", "--access-token", "sshpass", "--auth-token"},
 			Regexp: lazy(`(?:--(?:pass(?:word|phrase|wd)?|token|api-?key|secret(?:-key)?|client-secret|access-token|auth-token)[= ]|sshpass -p ?)["']?([^\s"'` + "`" + `\\$<>{}()|;&-][^\s"'` + "`" + `\\<>{}()|;&]{4,256})`),
@@ -89,6 +87,35 @@ func newCredentials() *Matcher {
 			Accept: secret,
 		},
 	})
+}
+
+// isVariable reports whether what stands before a match is the rest of the name
+// of an environment variable.
+func isVariable(m Match) bool {
+	name, _ := m.Name(60)
+	for _, c := range name {
+		if !('A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// beginsLine reports whether nothing but a name, and white space or the sign of
+// a difference, is between a match and the start of its line.
+func beginsLine(m Match) bool {
+	_, from := m.Name(60)
+	for n := 0; from > 0 && n < 40; n++ {
+		switch m.Text[from-1] {
+		case '\n':
+			return true
+		case ' ', '\t', '+', '-':
+			from--
+		default:
+			return false
+		}
+	}
+	return from == 0
 }
 
 // isName reports whether a value reads like a name in a program rather than a

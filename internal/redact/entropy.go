@@ -43,11 +43,47 @@ func findEntropy(text []byte) []Span {
 		for end < len(text) && end < i+2 && text[end] == '=' {
 			end++
 		}
-		if n := i - start; n >= minRandom && n <= maxRandom && looksRandom(text[start:i]) && !isDigest(text, start, end) {
-			spans = append(spans, Span{start, end, "high-entropy", true})
+		if i-start < minRandom || i-start > maxRandom || inBlock(text, start, end) {
+			continue
+		}
+		for _, p := range pieces(text, start, i) {
+			if p.end == i {
+				p.end = end
+			}
+			if min(p.end, i)-p.start >= minRandom && looksRandom(text[p.start:min(p.end, i)]) && !isDigest(text, p.start, p.end) {
+				spans = append(spans, Span{p.start, p.end, "high-entropy", true})
+			}
 		}
 	}
 	return spans
+}
+
+// pieces gives a word, or its parts between slashes where it is a path: where a
+// part is a word of small letters.
+func pieces(text []byte, start, end int) []window {
+	whole := []window{{start, end}}
+	if bytes.IndexByte(text[start:end], '/') < 0 {
+		return whole
+	}
+	var parts []window
+	path := false
+	for at := start; at <= end; {
+		stop := end
+		if i := bytes.IndexByte(text[at:end], '/'); i >= 0 {
+			stop = at + i
+		}
+		parts = append(parts, window{at, stop})
+		small := stop-at >= 2
+		for _, c := range text[at:stop] {
+			small = small && isLower(c)
+		}
+		path = path || small
+		at = stop + 1
+	}
+	if path {
+		return parts
+	}
+	return whole
 }
 
 func isRandomLetter(c byte) bool { return isWord(c) || c == '-' || c == '+' || c == '/' }
@@ -56,7 +92,7 @@ func isRandomLetter(c byte) bool { return isWord(c) || c == '-' || c == '+' || c
 // disorder that only chance makes. Hexadecimal never does: it looks the same
 // whether it is a key or a commit.
 func looksRandom(word []byte) bool {
-	var upper, lower, digits, signs, changes, run int
+	var upper, lower, digits, signs, changes, run, spelled int
 	for i, c := range word {
 		switch {
 		case isLower(c):
@@ -72,6 +108,12 @@ func looksRandom(word []byte) bool {
 			if run++; run >= 8 {
 				return false // a word of some language
 			}
+			if run == 4 {
+				spelled += 3
+			}
+			if run >= 4 {
+				spelled++
+			}
 		} else {
 			run = 0
 		}
@@ -80,6 +122,9 @@ func looksRandom(word []byte) bool {
 		}
 	}
 	n := len(word)
+	if spelled*3 > n {
+		return false // words with capitals between them: a name
+	}
 	return upper >= 3 && lower >= 3 && digits >= 2 && signs*8 <= n && digits*3 <= 2*n &&
 		changes*20 >= 9*(n-1) && entropy(word) >= 0.82*math.Log2(float64(min(n, 62)))
 }
@@ -96,8 +141,7 @@ func letterClass(c byte) int {
 	return 3
 }
 
-// isDigest reports whether the word between start and end is an id or a digest,
-// or a line of a longer text in base64.
+// isDigest reports whether the word between start and end is an id or a digest.
 func isDigest(text []byte, start, end int) bool {
 	word := text[start:end]
 	for _, p := range identityPrefixes {
@@ -110,7 +154,7 @@ func isDigest(text []byte, start, end int) bool {
 			return true
 		}
 	}
-	return inBlock(text, start, end)
+	return false
 }
 
 // inBlock reports whether a word is alone on its line and the line before or

@@ -89,14 +89,14 @@ func corpus(r *rand.Rand, each int) []item {
 	return items
 }
 
-// leaks reports whether half of a secret, or more, is still in a text in one
-// piece.
+// leaks reports whether two thirds of a secret, or more, are still in a text in
+// one piece.
 func leaks(text, secret string) bool {
 	secret = strings.TrimSpace(secret)
 	if strings.HasPrefix(secret, "-----BEGIN") {
 		_, secret, _ = strings.Cut(secret, "KEY-----")
 	}
-	n := max(len(secret)/2, 5)
+	n := max(2*len(secret)/3, 6)
 	for i := 0; i+n <= len(secret); i++ {
 		if strings.Contains(text, secret[i:i+n]) {
 			return true

@@ -17,6 +17,27 @@ func digitsOf(b []byte) []byte {
 	return digits
 }
 
+// shaped are the numbers that are written in groups of their own.
+var shaped = []struct {
+	kind, shape string
+	valid       func(digits []byte) bool
+}{
+	{"us-ssn", "ddd-dd-dddd", isSSN},
+	{"br-cpf", "ddd.ddd.ddd-dd", isCPF},
+	{"ch-ahv", "756.dddd.dddd.dd", isAHV},
+	{"be-rrn", "dd.dd.dd-ddd.dd", isRRN},
+}
+
+// shapedEnd gives the kind of the number that begins at i, and where it ends.
+func shapedEnd(text []byte, i int) (kind string, end int) {
+	for _, s := range shaped {
+		if hasShape(text[i:], s.shape) && begins(text, i) && ends(text, i+len(s.shape)) && s.valid(digitsOf(text[i:i+len(s.shape)])) {
+			return s.kind, i + len(s.shape)
+		}
+	}
+	return "", 0
+}
+
 // isSSN is for the Social Security number of the United States.
 func isSSN(d []byte) bool {
 	area := number(d[:3])

@@ -24,6 +24,9 @@ func findNumbers(text []byte) []Span {
 			} else if end := localPhoneEnd(text, i); end > 0 {
 				spans = append(spans, Span{i, end, "phone", false})
 				i = end - 1
+			} else if kind, end := shapedEnd(text, i); end > 0 {
+				spans = append(spans, Span{i, end, kind, false})
+				i = end - 1
 			} else if end := frenchEnd(text, i); end > 0 {
 				spans = append(spans, Span{i, end, "fr-nir", false})
 				i = end - 1
@@ -77,7 +80,7 @@ func begins(text []byte, i int) bool {
 	if isWord(c) || c >= 0x80 || c == '+' || c == '#' {
 		return false
 	}
-	return !((c == '.' || c == '-' || c == ',') && i > 1 && isDigit(text[i-2]))
+	return !((c == '.' || c == '-' || c == ',') && i > 1 && (isDigit(text[i-2]) || text[i-2] == c))
 }
 
 // numberWord reads digits in groups divided by one sign of a set, which is the
@@ -108,10 +111,26 @@ func cardEnd(text []byte, i int) int {
 		return 0
 	}
 	digits, end := numberWord(text, i, 19, " -")
-	if len(digits) < 13 || len(digits) > 19 || !ends(text, end) || !luhn(digits) || !isIssuer(digits) || testCards[string(digits)] {
+	if len(digits) < 13 || len(digits) > 19 || !isGrouped(text[i:end], len(digits)) || !ends(text, end) || !luhn(digits) || !isIssuer(digits) || testCards[string(digits)] {
 		return 0
 	}
 	return end
+}
+
+// isGrouped reports whether a card number of n digits is written in one piece or
+// in the groups that are embossed.
+func isGrouped(number []byte, n int) bool {
+	if len(number) == n {
+		return true
+	}
+	shape := "dddd dddd dddd dddd ddd"
+	switch n {
+	case 14:
+		shape = "dddd dddddd dddd"
+	case 15:
+		shape = "dddd dddddd ddddd"
+	}
+	return len(shape) >= len(number) && hasShape(bytes.ReplaceAll(number, []byte("-"), []byte(" ")), shape[:len(number)])
 }
 
 // testCards are numbers that payment services publish for tests.
@@ -189,10 +208,28 @@ func phoneEnd(text []byte, i int) int {
 	if len(digits) < 9 || len(digits) > 15 || !ends(text, end) || !isCountry(digits) {
 		return 0
 	}
-	if groups == 1 && (i == 0 || text[i-1] == '\n') {
-		return 0 // an added line of a difference that begins with a number
+	if (i == 0 || text[i-1] == '\n') && (groups == 1 || isDate(text[i+1:])) {
+		return 0 // an added line of a difference that begins with a number or a date
 	}
 	return end
+}
+
+// isDate reports whether a text begins with a date, or a time stamp.
+func isDate(text []byte) bool {
+	return hasShape(text, "dddd-dd-dd") || hasShape(text, "dddd.dd.dd") || hasShape(text, "dd.dd.dddd")
+}
+
+// hasShape reports whether a text begins with a shape, in which d is for a digit.
+func hasShape(text []byte, shape string) bool {
+	if len(text) < len(shape) {
+		return false
+	}
+	for i := range len(shape) {
+		if shape[i] == 'd' && !isDigit(text[i]) || shape[i] != 'd' && shape[i] != text[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // isCountry reports whether a number begins with a country code in use.
@@ -224,18 +261,10 @@ func localPhoneEnd(text []byte, i int) int {
 	if text[i] == '(' {
 		shape = "(ddd) ddd-dddd"
 	}
-	if !begins(text, i) || i+len(shape) > len(text) || i > 0 && (text[i-1] == '-' || text[i-1] == '/' || text[i-1] == '.') {
+	if !hasShape(text[i:], shape) || !begins(text, i) || i > 0 && (text[i-1] == '-' || text[i-1] == '/' || text[i-1] == '.') {
 		return 0
 	}
-	var digits []byte
-	for k := range len(shape) {
-		c := text[i+k]
-		if shape[k] == 'd' && isDigit(c) {
-			digits = append(digits, c)
-		} else if shape[k] != c {
-			return 0
-		}
-	}
+	digits := digitsOf(text[i : i+len(shape)])
 	end := i + len(shape)
 	if !ends(text, end) || end < len(text) && text[end] == '-' || digits[0] < '2' || digits[3] < '2' || string(digits[1:3]) == "11" || string(digits[4:6]) == "11" {
 		return 0

@@ -19,6 +19,9 @@ type Pattern struct {
 	// for 64 and 512. A match that reaches the end is given more room, up to
 	// [MaxSpan].
 	Before, After int
+	// AtKeyword says that every match begins at a keyword, and that the expression
+	// begins with \A: it is tried there and nowhere else, which is much quicker.
+	AtKeyword bool
 	// Near looks, where it is not nil, at the text that follows a keyword at
 	// once, and says whether the expression can match at all.
 	Near func(after []byte) bool
@@ -36,7 +39,18 @@ type Match struct {
 	Text   []byte // of which the others are parts
 	All    []byte // what the expression matched
 	Secret []byte // its group
-	Start  int    // of Secret in Text
+	From   int    // where All begins in Text
+	Start  int    // where Secret begins in Text
+}
+
+// Name gives what stands before the match without a gap, of the letters that
+// names are made of, at most n of them, and where it begins.
+func (m Match) Name(n int) (name []byte, from int) {
+	from = m.From
+	for from > 0 && m.From-from < n && (isWord(m.Text[from-1]) || m.Text[from-1] == '.' || m.Text[from-1] == '-') {
+		from--
+	}
+	return m.Text[from:m.From], from
 }
 
 // Line is the text from the start of the first line of the match to the end of
@@ -86,6 +100,9 @@ func NewMatcher(patterns []Pattern) *Matcher {
 	return m
 }
 
+// Version implements [Detector].
+func (*Matcher) Version() string { return version }
+
 // window is a part of a text that an expression is tried on.
 type window struct{ start, end int }
 
@@ -105,6 +122,11 @@ func (m *Matcher) Find(text []byte) []Span {
 				windows = make(map[int][]window)
 			}
 			known := windows[i]
+			if p.AtKeyword {
+				w.start = start
+				windows[i] = append(known, w)
+				continue
+			}
 			if k := len(known) - 1; k >= 0 && w.start <= known[k].end {
 				known[k].end = max(known[k].end, w.end)
 				continue
@@ -118,8 +140,16 @@ func (m *Matcher) Find(text []byte) []Span {
 	}
 	var spans []Span
 	for i := range m.patterns {
+		p := &m.patterns[i]
+		done := 0
 		for _, w := range windows[i] {
-			spans = m.patterns[i].find(spans, text, w)
+			if p.AtKeyword && w.start < done {
+				continue // within a secret that was found
+			}
+			before := len(spans)
+			if spans = p.find(spans, text, w); len(spans) > before {
+				done = spans[len(spans)-1].End
+			}
 		}
 	}
 	return spans
@@ -135,7 +165,7 @@ func orDefault(n, otherwise int) int {
 // find appends the matches within a window.
 func (p *Pattern) find(spans []Span, text []byte, w window) []Span {
 	// A window does not begin within a word: it would seem to begin there.
-	for limit := w.start - 64; w.start > 0 && w.start > limit && isWord(text[w.start-1]); {
+	for limit := w.start - 64; !p.AtKeyword && w.start > 0 && w.start > limit && isWord(text[w.start-1]); {
 		w.start--
 	}
 	re := p.Regexp()
@@ -157,10 +187,13 @@ func (p *Pattern) find(spans []Span, text []byte, w window) []Span {
 		}
 		start, end := p.group(at)
 		if start < end {
-			match := Match{Text: text, All: text[at[0]:at[1]], Secret: text[start:end], Start: start}
+			match := Match{Text: text, All: text[at[0]:at[1]], Secret: text[start:end], From: at[0], Start: start}
 			if p.Accept == nil || p.Accept(match) {
 				spans = append(spans, Span{start, end, p.Kind, p.Weak})
 			}
+		}
+		if p.AtKeyword {
+			return spans
 		}
 		// Behind the secret, not behind the match: what ends one may begin the next.
 		w.start = max(end, at[0]+1)

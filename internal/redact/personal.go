@@ -5,46 +5,62 @@ import (
 	"strings"
 )
 
-// newPersonal makes the detector of personal data that can be known by its own
-// form: mail addresses, telephone numbers, and numbers that carry check digits.
-// Names of people and postal addresses have no form to know them by.
-func newPersonal() Detector { return personal{newMailMatcher()} }
-
-type personal struct{ *Matcher }
+// personal finds personal data that can be known by its own form: mail
+// addresses, telephone numbers, and numbers that carry check digits. Names of
+// people and postal addresses have no form to know them by.
+type personal struct{}
 
 // Version implements [Detector].
 func (personal) Version() string { return version }
 
 // Find implements [Detector].
-func (p personal) Find(text []byte) []Span {
-	return append(p.Matcher.Find(text), findNumbers(text)...)
+func (personal) Find(text []byte) []Span {
+	return append(findMail(text), findNumbers(text)...)
 }
 
-// Version implements [Detector].
-func (*Matcher) Version() string { return version }
-
-func newMailMatcher() *Matcher {
-	return NewMatcher([]Pattern{
-		{
-			Kind: "email", Keywords: []string{"@"}, Before: 72, After: 256,
-			Near: func(after []byte) bool { return len(after) > 3 && (isWord(after[0]) || after[0] >= 0x80) },
-			// RFC 5321, section 4.1.2, without quoted local parts and literals.
-			Regexp: lazy(`[\p{L}\p{N}.!#$%&'*+/=?^_{|}~-]{0,63}[\p{L}\p{N}_+-]@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+(?:[\p{L}]{2,24}|xn--[a-zA-Z0-9-]{2,59})`),
-			Accept: isMail,
-		},
-		idPattern("us-ssn", []string{"-"}, 4, 8, `(?:^|[^\w.-])(\d{3}-\d\d-\d{4})(?:$|[^\w.-])`, isSSN),
-		idPattern("br-cpf", []string{"-"}, 12, 3, `(?:^|[^\w.-])(\d{3}\.\d{3}\.\d{3}-\d\d)(?:$|[^\w-])`, isCPF),
-		idPattern("ch-ahv", []string{"756."}, 1, 16, `(?:^|[^\w.-])(756\.\d{4}\.\d{4}\.\d\d)(?:$|[^\w-])`, isAHV),
-		idPattern("be-rrn", []string{"-"}, 9, 7, `(?:^|[^\w.-])(\d\d\.\d\d\.\d\d-\d{3}\.\d\d)(?:$|[^\w-])`, isRRN),
-	})
-}
-
-func idPattern(kind string, keywords []string, before, after int, expr string, valid func([]byte) bool) Pattern {
-	return Pattern{
-		Kind: kind, Keywords: keywords, Before: before, After: after, Regexp: lazy(expr), Group: 1,
-		Near:   func(after []byte) bool { return len(after) > 1 && isDigit(after[0]) && isDigit(after[1]) },
-		Accept: func(m Match) bool { return valid(digitsOf(m.Secret)) },
+// findMail gives the mail addresses (RFC 5321, section 4.1.2, and RFC 6531,
+// without quoted local parts and literals).
+func findMail(text []byte) []Span {
+	var spans []Span
+	for at := 0; ; {
+		i := bytes.IndexByte(text[at:], '@')
+		if i < 0 {
+			return spans
+		}
+		sign := at + i
+		at = sign + 1
+		start, end := sign, sign+1
+		for start > 0 && sign-start < 64 && (isMailLetter(text[start-1]) || text[start-1] == '.') {
+			start--
+		}
+		for start < sign && text[start] == '.' {
+			start++
+		}
+		dot := 0
+		for end < len(text) && end-sign < 255 && (isWord(text[end]) && text[end] != '_' || text[end] >= 0x80 || text[end] == '-' || text[end] == '.') {
+			if text[end] == '.' {
+				if end == sign+1 || text[end-1] == '.' {
+					break
+				}
+				dot = end
+			}
+			end++
+		}
+		for end > sign && (text[end-1] == '.' || text[end-1] == '-') {
+			end--
+		}
+		if dot >= end {
+			dot = bytes.LastIndexByte(text[:end], '.')
+		}
+		if start < sign && text[sign-1] != '.' && dot > sign+1 && end-dot > 2 && !hasDigit(text[dot:end]) && isMail(text, start, sign, end) {
+			spans = append(spans, Span{start, end, "email", false})
+			at = end
+		}
 	}
+}
+
+func isMailLetter(c byte) bool {
+	return isWord(c) || c >= 0x80 || strings.IndexByte("!#$%&'*+/=?^{|}~-", c) >= 0
 }
 
 // reservedDomains belong to nobody (RFC 2606, RFC 6761), or to machines that
@@ -64,9 +80,10 @@ var fileEndings = []string{
 	"toml", "lock", "txt", "xml", "map", "go", "java", "kt", "rb", "php", "cpp", "hpp", "service", "socket", "target", "mount", "timer",
 }
 
-func isMail(m Match) bool {
-	at := bytes.LastIndexByte(m.All, '@')
-	local, domain := lowerString(string(m.All[:at])), lowerString(string(m.All[at+1:]))
+// isMail reports whether the mail address between start and end, with its @ at
+// sign, can be a person's.
+func isMail(text []byte, start, sign, end int) bool {
+	local, domain := lowerString(string(text[start:sign])), lowerString(string(text[sign+1:end]))
 	for _, d := range reservedDomains {
 		if domain == d || strings.HasSuffix(domain, "."+d) {
 			return false
@@ -84,9 +101,8 @@ func isMail(m Match) bool {
 		}
 	}
 	// git@host:path and user@host/path are addresses of machines.
-	end := m.Start + len(m.Secret)
-	if end < len(m.Text) && m.Text[end] == ':' && end+1 < len(m.Text) && (isWord(m.Text[end+1]) && !isDigit(m.Text[end+1]) || m.Text[end+1] == '/' || m.Text[end+1] == '~') {
+	if end+1 < len(text) && text[end] == ':' && (isLetter(text[end+1]) || text[end+1] == '/' || text[end+1] == '~') {
 		return false
 	}
-	return !bytes.HasSuffix(m.Text[:m.Start], []byte("://"))
+	return !bytes.HasSuffix(text[:start], []byte("://")) && !strings.Contains(local, "://")
 }

@@ -77,7 +77,7 @@ type Redactor struct {
 // brings: credentials in URLs, headers, assignments and files of configuration,
 // private keys, personal data, and strings that look drawn by lot.
 func New(more ...Detector) *Redactor {
-	r := &Redactor{detectors: append(slices.Clone(more), newCredentials(), privateKeys{}, newPersonal())}
+	r := &Redactor{detectors: append(slices.Clone(more), newCredentials(), privateKeys{}, personal{})}
 	names := []string{version}
 	for _, d := range more {
 		names = append(names, d.Version())

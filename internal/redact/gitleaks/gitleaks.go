@@ -88,9 +88,18 @@ func patterns() ([]redact.Pattern, error) {
 	}
 	var patterns []redact.Pattern
 	for i := range all.Rules {
-		r := all.Rules[i]
+		r := &all.Rules[i]
 		if r.Regex == "" || without[r.ID] != "" {
 			continue // a rule for names of files
+		}
+		atKeyword, near := true, redact.Assigned
+		bounded := strings.HasPrefix(r.Regex, `\b`)
+		if rest, ok := strings.CutPrefix(r.Regex, anyName); ok {
+			r.Regex = `\A(?i)` + rest
+		} else if rest := strings.TrimPrefix(r.Regex, `\b`); beginsWith(rest, r.Keywords) {
+			r.Regex, near = `\A`+rest, tokenFollows
+		} else {
+			atKeyword = false
 		}
 		one := config.ViperConfig{Rules: all.Rules[i : i+1]}
 		rule := sync.OnceValue(func() config.Rule {
@@ -102,14 +111,22 @@ func patterns() ([]redact.Pattern, error) {
 		})
 		p := redact.Pattern{
 			Kind: r.ID, Weak: r.ID == "generic-api-key",
-			Keywords: lowered(r.Keywords), Group: r.SecretGroup,
+			Keywords: lowered(r.Keywords), Group: r.SecretGroup, AtKeyword: atKeyword,
 			Regexp: func() *regexp.Regexp { return rule().Regex },
-			Accept: func(m redact.Match) bool { return accepted(rule(), global.Allowlists, m) },
+			Accept: func(m redact.Match) bool {
+				return (!bounded || !atKeyword || !followsWord(m)) && accepted(rule(), global.Allowlists, m)
+			},
 		}
-		if strings.Contains(r.Regex, assignment) {
+		switch {
+		case atKeyword:
+			p.Near = near
+		case strings.Contains(r.Regex, assignment):
 			p.Near = redact.Assigned
-		} else {
+		default:
 			p.Before = 192 // the keyword may stand in the middle
+		}
+		if r.ID == "vault-service-token" {
+			p.Near = tokenFollows // one of its keywords is "s."
 		}
 		if own := keywords[r.ID]; own != nil {
 			p.Keywords, p.Near = own, isSecretKind
@@ -125,8 +142,41 @@ func patterns() ([]redact.Pattern, error) {
 	return patterns, nil
 }
 
+// anyName begins the expressions that look for an assignment. The part of the
+// name before the keyword tells only those that are no secrets from others, and
+// is looked at again by accepted.
+const anyName = `(?i)[\w.-]{0,50}?`
+
 // assignment is the part of an expression that [redact.Assigned] stands for.
 const assignment = `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`
+
+// beginsWith reports whether an expression begins with each of the words, as they
+// are.
+func beginsWith(expr string, words []string) bool {
+	expr = strings.ToLower(strings.TrimLeft(expr, "("))
+	for _, w := range words {
+		if !strings.HasPrefix(expr, regexp.QuoteMeta(strings.ToLower(w))) {
+			return false
+		}
+	}
+	return len(words) > 0
+}
+
+// tokenFollows reports whether more of a token can follow its first letters.
+func tokenFollows(after []byte) bool {
+	for _, c := range after[:min(len(after), 6)] {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_-+/=.~", c) >= 0) {
+			return false
+		}
+	}
+	return len(after) >= 6
+}
+
+// followsWord reports whether a match begins within a word.
+func followsWord(m redact.Match) bool {
+	name, _ := m.Name(1)
+	return len(name) == 1 && name[0] != '.' && name[0] != '-'
+}
 
 func lowered(words []string) []string {
 	low := make([]string, len(words))
@@ -164,7 +214,8 @@ func allowed(a *config.Allowlist, m redact.Match) bool {
 	target := m.Secret
 	switch a.RegexTarget {
 	case "match":
-		target = m.All
+		_, from := m.Name(50)
+		target = m.Text[from : m.From+len(m.All)]
 	case "line":
 		target = m.Line()
 	}

@@ -43,7 +43,7 @@ func findEntropy(text []byte) []Span {
 		for end < len(text) && end < i+2 && text[end] == '=' {
 			end++
 		}
-		if i-start < minRandom || i-start > maxRandom || inBlock(text, start, end) {
+		if i-start < minRandom || i-start > maxRandom || inBlock(text, start, end) || isDigest(text, start, end) {
 			continue
 		}
 		for _, p := range pieces(text, start, i) {

@@ -45,6 +45,9 @@ type Erasure struct {
 	Sessions []string `json:"sessions"`
 	// Partly are the keys of the sessions of which other owners keep their part.
 	Partly []string `json:"partly"`
+	// Gone are the references that can not be opened any more. One that ends with a
+	// slash is for all that begin with it.
+	Gone []string `json:"gone"`
 	// Objects and Keys count the encrypted objects and the keys that were destroyed.
 	Objects int `json:"objects"`
 	Keys    int `json:"keys"`
@@ -276,8 +279,9 @@ func (v *Vault) planFiles(ctx context.Context, in *intent) error {
 	}
 	slices.Sort(in.Files)
 	in.Files = slices.Compact(in.Files)
-	in.Keys, in.Objects = len(in.Files), 0
+	in.Keys, in.Objects, in.Gone = len(in.Files), 0, []string{}
 	for _, p := range prefixes {
+		in.Gone = append(in.Gone, "vault:"+p)
 		for _, err := range v.cfg.Objects.List(ctx, p) {
 			if err != nil {
 				return err

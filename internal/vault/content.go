@@ -44,8 +44,8 @@ type Content struct {
 type Reference struct {
 	// URI is "vault:" and the name of the object.
 	URI string `json:"uri"`
-	// Commitment is the hexadecimal SHA-256 of salt and content; see [Commit]. It is
-	// the same for the same content of a compartment.
+	// Commitment is "sha256:" and the hexadecimal SHA-256 of salt and content; see
+	// [Commit]. It is the same for the same content of a compartment.
 	Commitment string `json:"commitment"`
 }
 
@@ -67,7 +67,7 @@ func Commit(salt, content []byte) string {
 	h := sha256.New()
 	h.Write(salt)
 	h.Write(content)
-	return hex.EncodeToString(h.Sum(nil))
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // Put stores content, durably, and gives its reference. The same content of the

@@ -170,7 +170,7 @@ func TestPutAndOpen(t *testing.T) {
 	if err := v.Verify(t.Context(), ref); err != nil {
 		t.Error(err)
 	}
-	if err := v.Verify(t.Context(), vault.Reference{URI: ref.URI, Commitment: "00"}); !errors.Is(err, stemma.ErrConflict) {
+	if err := v.Verify(t.Context(), vault.Reference{URI: ref.URI, Commitment: "sha256:00"}); !errors.Is(err, stemma.ErrConflict) {
 		t.Errorf("Verify of another commitment = %v, want a conflict", err)
 	}
 	if found := holds(t, string(h), "make it blue"); len(found) > 0 {

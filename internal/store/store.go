@@ -87,6 +87,16 @@ type Store interface {
 	Close() error
 }
 
+// Locker is what a store has on which several machines work: locks of its
+// organisation, by name, that hold between all of them.
+type Locker interface {
+	// Lock waits for the lock, and calls waiting once where another process has
+	// it; nil is nobody. It ends when it is released, and when its process dies
+	// or loses the store; so that it keeps apart work that would be done twice,
+	// and nothing that would break.
+	Lock(ctx context.Context, name string, waiting func()) (release func(), err error)
+}
+
 // Batch is what one Put stores.
 type Batch struct {
 	// Statements are appended to the evidence, each under its idempotency key:

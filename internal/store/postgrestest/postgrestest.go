@@ -220,8 +220,10 @@ func (s *Server) start() error {
 	if !s.Durable {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	args := []string{"-c", `"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server`, "sh",
-		filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data")}
+	args := []string{
+		"-c", `"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server`, "sh",
+		filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data"),
+	}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}

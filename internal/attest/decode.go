@@ -199,6 +199,16 @@ func (s *scan) end() error {
 	return &DecodeError{Offset: s.last, Reason: "something follows the document"}
 }
 
+// Strict says what is wrong with the form of a JSON document: bad syntax or
+// UTF-8, a name that is there twice, depth, size (Limits.Envelope). The error
+// is a *DecodeError.
+func (l Limits) Strict(b []byte) error {
+	if len(b) > l.Envelope {
+		return tooLarge("document", len(b), l.Envelope)
+	}
+	return strict(b, l)
+}
+
 // strict reads a whole document and says what is wrong with its form.
 func strict(b []byte, l Limits) error {
 	s := newScan(b, l)

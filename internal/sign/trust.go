@@ -236,6 +236,15 @@ type Certificate struct {
 	Time When
 }
 
+// Certified is what checking a signature with a certificate came to.
+type Certified struct {
+	// Good says that the certificate leads to a trusted root, was good at a time
+	// that somebody trusted vouches for, and that its key signed these bytes.
+	Good        bool
+	Certificate Certificate // where good
+	Reasons     []string    // why not
+}
+
 // Judge says what a good signature is worth that was made with a certificate.
 func (t Trust) Judge(c Certificate, s stemma.Statement) SignatureVerdict {
 	v := SignatureVerdict{Checked: true, Good: true, Identity: c.Subject, Issuer: c.Issuer, Reasons: []string{}}

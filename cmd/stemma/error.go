@@ -47,6 +47,9 @@ var kinds = []struct {
 
 // report says what went wrong and gives the exit code.
 func report(w io.Writer, err error) int {
+	if c, ok := err.(outcome); ok {
+		return int(c)
+	}
 	code, hint := exitInternal, ""
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {

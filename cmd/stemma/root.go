@@ -67,6 +67,7 @@ unknown, never human.`,
 		newSync(o), newCapture(o), newHook(),
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
 	root.AddCommand(newRecord(o), newTlog(o))
+	root.AddCommand(newKeys(o), newVerify(o), newExport(o))
 	return root
 }
 

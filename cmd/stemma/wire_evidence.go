@@ -15,7 +15,6 @@ import (
 	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/redact"
 	"github.com/stemma-dev/stemma/internal/redact/gitleaks"
-	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
 	"github.com/stemma-dev/stemma/internal/tlog"
@@ -124,8 +123,12 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 		return nil, err
 	}
 	s.tree = s.log.Tree()
+	known, err := believed(trustFlags{})
+	if err != nil {
+		return nil, err
+	}
 	s.recorder = record.New(record.Config{
-		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: sign.Trust{}, Key: secret, Warn: warn,
+		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: known.Trust, Key: secret, Warn: warn,
 		Vault: &lazyVault{open: func(ctx context.Context) (record.Vault, error) { return openVault(ctx, s) }}, Redact: redactor(),
 	})
 	return s, nil

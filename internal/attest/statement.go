@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -127,6 +128,12 @@ func Canonical(v any) ([]byte, error) {
 		return nil, fmt.Errorf("canonical form: %v: %w", err, stemma.ErrInvalid)
 	}
 	return value, nil
+}
+
+// NodeURI is the URI of a node of the graph, for the subject of a statement
+// about it.
+func NodeURI(id stemma.NodeID) string {
+	return "stemma:" + string(id.Kind) + "/" + strings.ReplaceAll(url.PathEscape(id.Key), "%2F", "/")
 }
 
 // CommitSubject is the subject for a git commit, by its full hex object id

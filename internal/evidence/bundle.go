@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
 )
@@ -33,9 +35,10 @@ func Bundle(envelope []byte) ([]byte, error) {
 	if len(e.Signatures) != 1 {
 		return nil, fmt.Errorf("bundle: %d signatures, want exactly one: %w", len(e.Signatures), stemma.ErrInvalid)
 	}
+	// Without the key's id: libraries that name keys in another way pass over a
+	// signature whose id is not theirs. The hint says which key it is.
 	type signature struct {
-		Sig   []byte `json:"sig"`
-		KeyID string `json:"keyid,omitempty"`
+		Sig []byte `json:"sig"`
 	}
 	wire := struct {
 		MediaType string `json:"mediaType"`
@@ -52,7 +55,7 @@ func Bundle(envelope []byte) ([]byte, error) {
 	}{MediaType: BundleType}
 	wire.Material.PublicKey.Hint = hint(e.Signatures[0].KeyID)
 	wire.Envelope.Payload, wire.Envelope.PayloadType = e.Payload, e.PayloadType
-	wire.Envelope.Signatures = []signature{{e.Signatures[0].Sig, e.Signatures[0].KeyID}}
+	wire.Envelope.Signatures = []signature{{e.Signatures[0].Sig}}
 	return json.Marshal(wire)
 }
 
@@ -83,7 +86,8 @@ func openBundle(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	var read bundle
-	if err := json.Unmarshal(b, &read); err != nil {
+	// Names count with their case: otherwise two readers could see two envelopes.
+	if err := jsonv2.Unmarshal(b, &read); err != nil {
 		return nil, fmt.Errorf("sigstore bundle: %v: %w", err, stemma.ErrInvalid)
 	}
 	switch {
@@ -98,5 +102,5 @@ func openBundle(b []byte) ([]byte, error) {
 // certified reports whether a bundle has a certificate.
 func certified(b []byte) bool {
 	var read bundle
-	return json.Unmarshal(b, &read) == nil && (read.Material.Certificate != nil || read.Material.Chain != nil)
+	return jsonv2.Unmarshal(b, &read) == nil && (read.Material.Certificate != nil || read.Material.Chain != nil)
 }

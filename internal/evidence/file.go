@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
 )
@@ -158,7 +160,7 @@ func readJSON(b []byte) (Piece, error) {
 		Statement   string          `json:"_type"`
 		Payload     json.RawMessage `json:"payload"`
 	}
-	if err := json.Unmarshal(b, &form); err != nil {
+	if err := jsonv2.Unmarshal(b, &form); err != nil {
 		return Piece{}, fmt.Errorf("neither an envelope nor a bundle: %w", stemma.ErrInvalid)
 	}
 	switch {

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -146,7 +147,7 @@ func (out *Verdict) log(p Piece, logs []tlog.Keys) sign.When {
 // signatures checks each signature by the keys and identities that are trusted.
 func (out *Verdict) signatures(ctx context.Context, v Verifier, p Piece, e attest.Envelope, s stemma.Statement, when sign.When) error {
 	if p.Bundle != nil && certified(p.Bundle) {
-		return out.certificate(ctx, v, p, s)
+		return out.certificate(ctx, v, p, e, s)
 	}
 	checked := v.Trust.VerifyAt(ctx, e, s, when)
 	out.Tier = checked.Tier
@@ -182,7 +183,7 @@ func signature(one sign.SignatureVerdict) Claim {
 func Short(hexID string) string { return hexID[:min(16, len(hexID))] }
 
 // certificate checks the signature of a bundle with a certificate.
-func (out *Verdict) certificate(ctx context.Context, v Verifier, p Piece, s stemma.Statement) error {
+func (out *Verdict) certificate(ctx context.Context, v Verifier, p Piece, e attest.Envelope, s stemma.Statement) error {
 	c := Claim{Claim: "signature", Result: Unknown, Says: "an identity that a certificate names signed these bytes"}
 	if v.Certified == nil {
 		c.Reasons = []string{"no trust root is known: name one under \"roots\" in trust.yaml"}
@@ -195,6 +196,11 @@ func (out *Verdict) certificate(ctx context.Context, v Verifier, p Piece, s stem
 	}
 	if !found.Good {
 		c.Result, c.Reasons = Fails, found.Reasons
+		out.add(c)
+		return nil
+	}
+	if found.Envelope.PayloadType != e.PayloadType || !bytes.Equal(found.Envelope.Payload, e.Payload) {
+		c.Result, c.Reasons = Fails, []string{"the bundle signs another statement than this one"}
 		out.add(c)
 		return nil
 	}
@@ -224,14 +230,15 @@ func (out *Verdict) subjects(ctx context.Context, v Verifier, s stemma.Statement
 	return nil
 }
 
-// derivation computes an attribution again.
+// derivation computes an attribution again; one whose predicate fails says
+// nothing that could be computed.
 func (out *Verdict) derivation(ctx context.Context, v Verifier, s stemma.Statement) error {
-	if s.PredicateType != attest.TypeAttribution || out.Fails() {
+	if s.PredicateType != attest.TypeAttribution || v.Registry.Validate(s) != nil {
 		return nil
 	}
 	a, err := attest.As[attest.Attribution](s)
 	if err != nil {
-		return nil // the predicate fails, and says so
+		return err // Validate has read it
 	}
 	c := Claim{Claim: "derivation", Result: Unknown, Says: "the attribution is what the rules make of the repository"}
 	if v.Derive == nil {

@@ -98,8 +98,8 @@ func (v Verdict) OK() bool { return v.Tier != "" }
 
 // SignatureVerdict is what is known of one signature.
 type SignatureVerdict struct {
-	// Checked is false where there was no key to check with: the signature may
-	// be good or not.
+	// Checked is false where the key that made it is not known: the signature
+	// may be good or not.
 	Checked bool `json:"checked"`
 	// Good says that the signature is one of these bytes by this key.
 	Good bool `json:"good"`
@@ -171,7 +171,7 @@ func (t Trust) verifyOne(pae []byte, sig attest.Signature, s stemma.Statement, w
 	case named && sig.KeyID != "":
 		return SignatureVerdict{Checked: true, KeyID: sig.KeyID, Reasons: []string{"the signature is not one of these bytes by the key that it names"}}
 	case named:
-		return SignatureVerdict{Checked: true, Reasons: []string{"the signature names no key, and no known key made it"}}
+		return SignatureVerdict{Reasons: []string{"the signature names no key, and no known key made it"}}
 	case sig.KeyID == "":
 		return SignatureVerdict{Reasons: []string{"the signature names no key, and no key is known"}}
 	}
@@ -241,8 +241,9 @@ type Certified struct {
 	// Good says that the certificate leads to a trusted root, was good at a time
 	// that somebody trusted vouches for, and that its key signed these bytes.
 	Good        bool
-	Certificate Certificate // where good
-	Reasons     []string    // why not
+	Certificate Certificate     // where good
+	Envelope    attest.Envelope // what the signature is of, where good
+	Reasons     []string        // why not
 }
 
 // Judge says what a good signature is worth that was made with a certificate.

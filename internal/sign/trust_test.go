@@ -125,7 +125,7 @@ func TestVerifyKeys(t *testing.T) {
 		{"no key is named", unnamed, with(trusted(a), keep), sign.When{}, stemma.TierClaimed, true, ""},
 		{"an unknown key", seal(t, s, a), with(trusted(b), keep), sign.When{}, "", false, "unknown key"},
 		{"no key is named and none is known", unnamed, sign.Trust{}, sign.When{}, "", false, "no key is known"},
-		{"no key is named and another is known", unnamed, with(trusted(b), keep), sign.When{}, "", true, "no known key made it"},
+		{"no key is named and another is known", unnamed, with(trusted(b), keep), sign.When{}, "", false, "no known key made it"},
 		{"the wrong key is named", lied, with(trusted(a), keep), sign.When{}, "", true, "not one of these bytes"},
 		{"a flipped bit", flipped, with(trusted(a), keep), sign.When{}, "", true, "not one of these bytes"},
 		{"another payload type", otherType, with(trusted(a), keep), sign.When{}, "", true, "not one of these bytes"},

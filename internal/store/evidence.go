@@ -111,12 +111,17 @@ type RowFault struct {
 }
 
 // SubjectNames gives the names under which a statement is found: for each
-// digest of each subject "algorithm:hex", each once, sorted.
+// digest of each subject "algorithm:hex", and for each subject with a URI
+// "uri:" and that, each once, sorted. A thing without a digest of its own has
+// another one with every state it is in: its URI is what finds all of them.
 func SubjectNames(s stemma.Statement) []string {
 	var names []string
 	for _, sub := range s.Subject {
 		for algorithm, digest := range sub.Digest {
 			names = append(names, algorithm+":"+digest)
+		}
+		if sub.URI != "" {
+			names = append(names, "uri:"+sub.URI)
 		}
 	}
 	slices.Sort(names)

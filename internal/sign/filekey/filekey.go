@@ -281,7 +281,9 @@ func Rotate(dir string, c Config, record func(Rotation) error) (Rotation, error)
 	if err != nil {
 		return Rotation{}, err
 	}
-	until := made.From
+	// Statements say their time in seconds: what the old key signed in this one
+	// is not after its end.
+	until := made.From.Add(time.Second)
 	ended := old.Info
 	ended.Until = &until
 	r := Rotation{Old: &Key{Info: ended, private: old.private}, New: made}

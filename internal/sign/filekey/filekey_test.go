@@ -196,7 +196,7 @@ func TestRotate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if old.ID != first.KeyID() || !old.Until.Equal(now) || old.Holder != sign.HeldByPerson || all[0].Secret || !all[1].Current {
+	if old.ID != first.KeyID() || !old.Until.Equal(now.Add(time.Second)) || old.Holder != sign.HeldByPerson || all[0].Secret || !all[1].Current {
 		t.Errorf("after Rotate: %+v", all)
 	}
 }

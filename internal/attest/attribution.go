@@ -77,8 +77,10 @@ type Owner struct {
 	Class        stemma.Class    `json:"class"`
 	Source       string          `json:"source"`
 	Strength     stemma.Strength `json:"strength"`
-	Lines        int             `json:"lines"`
-	Candidate    int             `json:"candidate"`
+	// ModelStrength is that of the model, where it is another than Strength.
+	ModelStrength *stemma.Strength `json:"modelStrength,omitempty"`
+	Lines         int              `json:"lines"`
+	Candidate     int              `json:"candidate"`
 }
 
 // AttributedFile is what the commit added to one file. A path that is not
@@ -176,6 +178,9 @@ func fromRow(row stemma.Attribution, repository string, rules Rules, m Metadata)
 			model := o.Model
 			owner.Model = &model
 		}
+		if strength := o.ModelStrength; strength != (stemma.Strength{}) {
+			owner.ModelStrength = &strength
+		}
 		p.Owners = append(p.Owners, owner)
 	}
 	for _, f := range row.Files {
@@ -211,6 +216,9 @@ func (a Attribution) Row() stemma.Attribution {
 		}
 		if o.Model != nil {
 			owner.Model = *o.Model
+		}
+		if o.ModelStrength != nil {
+			owner.ModelStrength = *o.ModelStrength
 		}
 		row.Owners = append(row.Owners, owner)
 	}
@@ -279,11 +287,18 @@ func (o Owner) check(c *check, path string) {
 	c.optional(path+"/agentVersion", o.AgentVersion)
 	c.class(path+"/class", o.Class)
 	c.text(path+"/source", o.Source)
-	c.oneOf(path+"/strength/tier", string(o.Strength.Tier), string(stemma.TierClaimed), string(stemma.TierObserved), string(stemma.TierAttested))
-	c.assertion(path+"/strength/assertion", o.Strength.Assertion)
-	c.need(o.Strength.Confidence >= 0 && o.Strength.Confidence <= 1, path+"/strength/confidence", "want 0 to 1")
+	c.strength(path+"/strength", o.Strength)
+	if o.ModelStrength != nil {
+		c.strength(path+"/modelStrength", *o.ModelStrength)
+	}
 	c.need(o.Lines >= 0, path+"/lines", "want 0 or more")
 	c.need(o.Candidate >= 0, path+"/candidate", "want 0 or more")
+}
+
+func (c *check) strength(path string, s stemma.Strength) {
+	c.oneOf(path+"/tier", string(s.Tier), string(stemma.TierClaimed), string(stemma.TierObserved), string(stemma.TierAttested))
+	c.assertion(path+"/assertion", s.Assertion)
+	c.need(s.Confidence >= 0 && s.Confidence <= 1, path+"/confidence", "want 0 to 1")
 }
 
 func (f AttributedFile) check(c *check, path string, owners int) {

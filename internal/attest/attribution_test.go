@@ -48,7 +48,9 @@ func TestAttributionCarriesEveryFieldOfTheRow(t *testing.T) {
 	for i := range row.Owners {
 		row.Owners[i].Person = ""
 		row.Owners[i].Class = stemma.ClassAI
-		row.Owners[i].Strength.Tier, row.Owners[i].Strength.Assertion = stemma.TierClaimed, stemma.Declared
+		for _, strength := range []*stemma.Strength{&row.Owners[i].Strength, &row.Owners[i].ModelStrength} {
+			strength.Tier, strength.Assertion = stemma.TierClaimed, stemma.Declared
+		}
 	}
 	row.Rest, row.RestOwner = stemma.ClassHuman, 1
 	row.Files[1].Path = "\xff\xfe"

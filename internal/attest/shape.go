@@ -11,7 +11,7 @@ import (
 
 // shape holds the two rules that every predicate of stemma's own keeps, as its
 // Go type has them: a field that is not marked omitempty must be there, and
-// only a pointer may be null. What is there by accident and what somebody
+// only a pointer that is not may be null. What is there by accident and what somebody
 // thought of then stay two things.
 func shape(raw []byte, t reflect.Type) error {
 	var doc any
@@ -74,6 +74,8 @@ func misshapenFields(path string, v map[string]any, t reflect.Type) (at, reason 
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		item, ok := v[name]
 		switch {
+		case ok && item == nil && options != "":
+			return path + "/" + pointer(name), "null, where something is wanted or nothing"
 		case ok:
 			if at, reason = misshapen(path+"/"+pointer(name), item, f.Type); reason != "" {
 				return at, reason

@@ -477,6 +477,13 @@ func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, e
 			all = append(all, lineage.Prompts(s.Name(), prompts)...)
 		}
 	}
+	keyed, err := reconcile.Prompts(ctx, b.config(), commit)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range keyedSources() {
+		all = append(all, lineage.Prompts(s.Names()[0], keyed[s.Names()[0]])...)
+	}
 	return all, nil
 }
 

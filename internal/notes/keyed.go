@@ -52,6 +52,9 @@ type Keyed interface {
 	// nothing. Message is nil of a commit that names no key. What can not be read
 	// is named in Problems; an error says that reading itself did not work.
 	Read(context.Context, *git.Commit, git.Diff) ([]Found, error)
+	// Prompts gives the prompts that the evidence on the commit carries in itself,
+	// in their order; none is not an error.
+	Prompts(context.Context, *git.Commit) ([]Prompt, error)
 	// Unreached counts the evidence that no reached commit leads to, and names
 	// what could not be read so far that it would lead anywhere.
 	Unreached(context.Context, Reached) (n int, unread []string, err error)

@@ -71,6 +71,28 @@ func Attribute(ctx context.Context, cfg Config, commit string) (Attributed, erro
 	return Attributed{}, fmt.Errorf("commit %s: git gave no difference: %w", commit, stemma.ErrUnavailable)
 }
 
+// Prompts gives the prompts that keyed sources carry for a commit, by source.
+func Prompts(ctx context.Context, cfg Config, commit string) (map[string][]notes.Prompt, error) {
+	r := &run{Config: cfg}
+	if _, err := r.readRefs(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.openKeyed(ctx); err != nil {
+		return nil, err
+	}
+	c, err := r.Repo.Commit(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]notes.Prompt)
+	for _, k := range r.keyed {
+		if all[k.name], err = k.Prompts(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 func one(commit string) iter.Seq[string] {
 	return func(yield func(string) bool) { yield(commit) }
 }

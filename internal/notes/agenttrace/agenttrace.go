@@ -109,6 +109,9 @@ func (t *traces) State() map[string]string {
 // Keys gives none: a commit leads to its records by its id and its parents.
 func (t *traces) Keys(*git.Commit) []string { return nil }
 
+// Prompts gives none: a record has the address of a conversation at most.
+func (t *traces) Prompts(context.Context, *git.Commit) ([]notes.Prompt, error) { return nil, nil }
+
 // Changed gives the commits of records that came or went, and their children.
 func (t *traces) Changed(ctx context.Context, from map[string]string) (notes.Change, error) {
 	now, err := t.all(ctx)

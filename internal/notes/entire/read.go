@@ -18,7 +18,8 @@ const (
 	maxMetadata  = 8 << 20 // bytes of a metadata.json; 10 KB are the most that were seen
 	maxSessions  = 1000    // of one checkpoint
 	maxSessionID = 1024
-	maxProblems  = 50 // of one commit, listed one by one
+	maxProblems  = 50      // of one commit, listed one by one
+	maxBytes     = 4 << 30 // of all transcripts that one commit leads to
 )
 
 // Read gives the sessions of the checkpoints that the commit names, each once
@@ -70,7 +71,8 @@ type reading struct {
 	inputs   []string // ids of the trees of the checkpoints
 	wanted   *wanted
 	edits    edits
-	left     int // problems that were not listed
+	left     int   // problems that were not listed
+	bytes    int64 // of transcripts that were read
 }
 
 func (r *reading) problem(format string, args ...any) {
@@ -139,42 +141,47 @@ func (r *reading) checkpoint(ctx context.Context, id string) error {
 		return nil
 	}
 	r.inputs = append(r.inputs, tree)
-	var numbers []int
-	folders := make(map[int]string)
-	rootMetadata := ""
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Path)
-		switch {
-		case e.Type == "blob" && e.Path == metadataFile:
-			rootMetadata = e.ID
-		case e.Type == "tree" && err == nil && n >= 0 && strconv.Itoa(n) == e.Path:
-			numbers = append(numbers, n) // not always contiguous: 0, 2, 3
-			folders[n] = e.ID
-		}
-	}
-	slices.Sort(numbers)
 	at := "checkpoint " + id
-	if err := r.root(ctx, at, rootMetadata, entries, folders); err != nil {
+	if err := r.root(ctx, at, entries); err != nil {
 		return err
 	}
-	for i, n := range numbers {
+	for i, f := range numbered(entries) {
 		if i == maxSessions {
 			r.problem("%s: more than %d sessions, the others are not read", at, maxSessions)
 			break
 		}
-		_, entries, err := r.repo.Entries(ctx, folders[n], "")
+		_, entries, err := r.repo.Entries(ctx, f.tree, "")
 		if err := unlessForeign(err); err != nil {
 			return err
 		}
 		if err != nil {
-			r.problem("%s: session %d: %v", at, n, err)
+			r.problem("%s: session %d: %v", at, f.number, err)
 			continue
 		}
-		if err := r.session(ctx, fmt.Sprintf("%s: session %d", at, n), at, entries); err != nil {
+		if err := r.session(ctx, fmt.Sprintf("%s: session %d", at, f.number), at, entries); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// folder is that of one session in a checkpoint.
+type folder struct {
+	number int
+	tree   string
+}
+
+// numbered gives the folders of sessions by their numbers, which have gaps: 0,
+// 2, 3.
+func numbered(entries []git.TreeEntry) []folder {
+	var folders []folder
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Path); e.Type == "tree" && err == nil && n >= 0 && strconv.Itoa(n) == e.Path {
+			folders = append(folders, folder{n, e.ID})
+		}
+	}
+	slices.SortFunc(folders, func(a, b folder) int { return cmp.Compare(a.number, b.number) })
+	return folders
 }
 
 // find looks for a checkpoint where it may be, the nearest first.
@@ -197,20 +204,22 @@ func (r *reading) find(ctx context.Context, id string) (tree string, entries []g
 // root reads the metadata of the checkpoint as a whole: which sessions it names
 // that have no folder, and in Entire's first versions, which kept a single
 // session beside it, the session itself.
-func (r *reading) root(ctx context.Context, at, blob string, entries []git.TreeEntry, folders map[int]string) error {
-	if blob == "" {
+func (r *reading) root(ctx context.Context, at string, entries []git.TreeEntry) error {
+	i := slices.IndexFunc(entries, func(e git.TreeEntry) bool { return e.Type == "blob" && e.Path == metadataFile })
+	if i < 0 {
 		r.problem("%s: no %s", at, metadataFile)
 		return nil
 	}
-	m, err := r.metadata(ctx, at, blob)
+	m, err := r.metadata(ctx, at, entries[i].ID)
 	if err != nil {
 		return err
 	}
 	if m.id != "" {
 		return r.session(ctx, at, at, entries)
 	}
+	folders := numbered(entries)
 	for _, n := range m.sessions {
-		if _, ok := folders[n]; !ok {
+		if !slices.ContainsFunc(folders, func(f folder) bool { return f.number == n }) {
 			r.problem("%s: session %d is named and is not there", at, n)
 		}
 	}

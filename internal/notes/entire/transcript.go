@@ -41,7 +41,9 @@ func (r *reading) transcript(ctx context.Context, at string, chunks []git.TreeEn
 			r.problem("%s: more than %d files of its transcript, the others are not read", at, maxChunks)
 			break
 		}
-		err := r.repo.Stream(ctx, c.ID, maxChunk, l.read)
+		err := r.repo.Stream(ctx, c.ID, min(maxChunk, maxBytes-r.bytes), func(in io.Reader) error {
+			return l.read(&counting{in, &r.bytes})
+		})
 		if err := unlessForeign(err); err != nil {
 			return transcript{}, fmt.Errorf("%s: %s: %w", at, c.Path, err)
 		}
@@ -59,6 +61,18 @@ func (r *reading) transcript(ctx context.Context, at string, chunks []git.TreeEn
 		l.models = []stemma.Model{l.last}
 	}
 	return l.transcript, nil
+}
+
+// counting counts the bytes that pass.
+type counting struct {
+	in io.Reader
+	n  *int64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	*c.n += int64(n)
+	return n, err
 }
 
 // lines reads the lines of a transcript across its files.

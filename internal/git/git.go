@@ -7,13 +7,15 @@
 // reaches an answer. No git process ever reads the repository's own
 // configuration, attributes, grafts, hooks or work tree: it runs in a shadow, a
 // git directory that this package writes itself and that borrows only the
-// objects (for objects) and the refs (for refs) of the real one.
+// objects (for objects) and the refs (for refs) of the real one. The one call
+// that asks the configuration is [Repo.HooksDir], for whoever installs hooks.
 //
-// The package never writes to a repository, never fetches, and applies no
+// The package writes to a repository by [Repo.AddNotes] alone, never fetches, and applies no
 // mailmap, no attributes and no encoding: names and messages are bytes.
 package git
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,6 +133,23 @@ func (r *Repo) CommonDir() string { return r.place.common }
 
 // WorkTree is the top of the work tree, or "" of a bare repository.
 func (r *Repo) WorkTree() string { return r.place.workTree }
+
+// HooksDir is the folder in which the user's git looks for hooks here, whatever
+// core.hooksPath says (git-config(1)). It is the one call that reads the user's
+// and the repository's configuration: it runs nothing of it.
+func (r *Repo) HooksDir(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, r.git, "--git-dir="+r.place.gitDir, "rev-parse", "--git-path", "hooks")
+	cmd.Dir = cmp.Or(r.place.workTree, r.place.gitDir)
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask git for the folder of hooks: %v: %w", err, stemma.ErrUnavailable)
+	}
+	dir := strings.TrimRight(string(out), "\r\n")
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(cmd.Dir, dir)
+	}
+	return dir, nil
+}
 
 // ObjectFormat is "sha1" or "sha256".
 func (r *Repo) ObjectFormat() string { return r.format }

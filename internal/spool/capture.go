@@ -74,6 +74,9 @@ func Capture(in Input) error {
 	case c.cut:
 		h.gap("payload is not JSON", "")
 	}
+	if h.isGit() {
+		h.look()
+	}
 	return h.run()
 }
 

@@ -427,3 +427,35 @@ func TestHomeThatCanNotBeWritten(t *testing.T) {
 		t.Errorf("error %v is said to be the payload's", err)
 	}
 }
+
+func TestHookOfGitTellsWhetherCaptureIsHealthy(t *testing.T) {
+	d := newDesk(t)
+	gaps := func() string {
+		t.Helper()
+		d.raw(AgentGit, strings.NewReader(""))
+		records := d.records()
+		r := records[len(records)-1]
+		var all []string
+		for _, g := range r.Gaps {
+			all = append(all, g.Reason)
+		}
+		return strings.Join(all, "; ")
+	}
+	if got := gaps(); got != "nothing was installed by stemma init" {
+		t.Errorf("before the installation: %q", got)
+	}
+	settings := filepath.Join(t.TempDir(), "settings.json")
+	write(t, settings, `{"hooks":"stemma-hook claudecode"}`)
+	write(t, filepath.Join(d.home, Installed, "journal.json"), `{"entries":[{"path":`+quote(settings)+`,"mark":["stemma-hook claudecode"]}]}`)
+	if got := gaps(); got != "" {
+		t.Errorf("as it was installed: %q", got)
+	}
+	write(t, settings, `{}`)
+	if got := gaps(); got != "a hook was taken out of settings.json" {
+		t.Errorf("with a hook taken out: %q", got)
+	}
+	os.Remove(settings)
+	if got := gaps(); got != "settings.json is not there" {
+		t.Errorf("with the settings gone: %q", got)
+	}
+}

@@ -200,13 +200,18 @@ func printIndexed(w io.Writer, p painter, x indexed) {
 // printTotal prints lines by class with the bounds of the AI share.
 func printTotal(w io.Writer, p painter, t lineage.Group) {
 	fmt.Fprintf(w, "\n%s lines added\n", p.bold(count(t.Lines.Added)))
+	printClasses(w, p, t.Lines, t.AI)
+}
+
+// printClasses prints lines by class, and the share of AI.
+func printClasses(w io.Writer, p painter, lines lineage.Lines, ai *lineage.Share) {
 	for _, c := range stemma.Classes {
-		n := t.Lines.Of(c)
-		fmt.Fprintf(w, "  %s %12s  %5s\n", p.class(c, fit(string(c), 10)), count(n), ratio(n, t.Lines.Added))
+		n := lines.Of(c)
+		fmt.Fprintf(w, "  %s %12s  %5s\n", p.class(c, fit(string(c), 10)), count(n), ratio(n, lines.Added))
 	}
-	if t.AI != nil {
-		fmt.Fprintf(w, "  AI share of written lines: %s", p.bold(percent(t.AI)))
-		if t.Lines.Unknown > 0 {
+	if ai != nil {
+		fmt.Fprintf(w, "  AI share of written lines: %s", p.bold(percent(ai)))
+		if lines.Unknown > 0 {
 			fmt.Fprint(w, "  (the upper bound counts every unknown line as AI's)")
 		}
 		fmt.Fprintln(w)

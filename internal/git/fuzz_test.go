@@ -213,3 +213,56 @@ func TestConfigIsReadAsGitReadsIt(t *testing.T) {
 		}
 	}
 }
+
+func FuzzRunsParser(f *testing.F) {
+	a := strings.Repeat("a", 40)
+	f.Add(a + " 1 1 2\nauthor x\nsummary filename y\nfilename x\n" + a + " 9 3 1\nfilename \"q\\tx\"\n")
+	f.Add(a + " 1 2 1\nfilename x\n")
+	f.Add(a + " 2147483647 1 2147483647\nprevious " + a + " y\nfilename x\n")
+	f.Fuzz(func(t *testing.T, in string) {
+		p := runsParser{hexLen: 40}
+		for line := range strings.Lines(in) {
+			if err := p.line([]byte(strings.TrimSuffix(line, "\n"))); err != nil {
+				wantInvalid(t, err)
+				return
+			}
+		}
+		runs, err := p.end()
+		wantInvalid(t, err)
+		next := 1
+		for _, run := range runs {
+			if run.Line != next || run.Count < 1 || run.OrigLine < 1 {
+				t.Errorf("run %+v does not follow line %d", run, next-1)
+			}
+			next += run.Count
+		}
+	})
+}
+
+func FuzzChangesParser(f *testing.F) {
+	a, z := strings.Repeat("a", 40), strings.Repeat("0", 40)
+	f.Add(a + "\x00:000000 100644 " + z + " " + a + " A\x00x\ny\x00" + a + "\x00")
+	f.Add(a + "\x00:000000 100644 " + z + " " + a + " A\x00")
+	f.Add(a + "\x00" + a + "\x00" + a + "\x00")
+	f.Fuzz(func(t *testing.T, in string) {
+		r := bufio.NewReaderSize(strings.NewReader(in), 16)
+		p := changesParser{hexLen: 40, read: func() ([]byte, error) { return readTo(r, 0, maxEntry, nil) }}
+		for range 2 {
+			changes, err := p.one(a)
+			if err != nil {
+				if !strings.HasSuffix(err.Error(), "EOF") {
+					wantInvalid(t, err)
+				}
+				return
+			}
+			for _, c := range changes {
+				if c.Path == "" || len(c.NewID) != 40 {
+					t.Errorf("change %+v is not whole", c)
+				}
+			}
+		}
+		if err := p.end(); err != nil && !strings.HasSuffix(err.Error(), "EOF") {
+			wantInvalid(t, err)
+		}
+	})
+}

@@ -20,6 +20,7 @@ type indexed struct {
 	Branch     string         `json:"branch"`
 	Index      string         `json:"index"` // folder
 	Moved      int            `json:"refs_moved"`
+	Unrecorded string         `json:"not_recorded,omitempty"` // why the moves are not in the evidence
 	Added      int            `json:"commits_added"`
 	Redone     int            `json:"commits_redone"`
 	Removed    int            `json:"commits_removed"`
@@ -49,7 +50,9 @@ known, from which source, and what could not be explained and why.
 
 The index lives in stemma/ below the repository's git directory, or in a folder
 of this repository below STEMMA_DIR, or in the user's state folder when the repository is read-only.
-Nothing else is written, and nothing the repository contains is run.
+Where refs moved since the last run, that is recorded as a signed statement in the
+evidence of this machine (stemma record, stemma tlog). Nothing else is written, and
+nothing the repository contains is run.
 
 Commits of branches, remote-tracking branches and tags are indexed. The options
 below are remembered by the index until they are given again.`,
@@ -126,7 +129,7 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 		return fmt.Errorf("look at refs: %w", err)
 	}
 	var r reconcile.Report
-	if !force && b.current(fingerprint) {
+	if !force && b.current(fingerprint) && b.clone.Unrecorded == "" {
 		r.Repository, r.Branch = b.clone.Repository, b.clone.Branch
 	} else if r, err = o.update(ctx, b); err != nil {
 		return err
@@ -139,7 +142,7 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 	}
 	out := indexed{
 		Schema: "stemma.index/v1", Repository: r.Repository, Branch: r.Branch, Index: b.dir,
-		Moved: r.Moved, Added: r.Added, Redone: r.Redone, Removed: r.Removed,
+		Moved: r.Moved, Unrecorded: r.Unrecorded, Added: r.Added, Redone: r.Redone, Removed: r.Removed,
 		Unreached: r.Unreached, BrokenRefs: append([]string{}, r.BrokenRefs...),
 		Unread:  append([]string{}, r.Unread...),
 		Shallow: len(b.repo.Shallow()), Partial: b.repo.Partial(),

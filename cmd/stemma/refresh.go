@@ -57,9 +57,14 @@ func (o *options) refresh(ctx context.Context, b *bench) error {
 func (o *options) update(ctx context.Context, b *bench) (reconcile.Report, error) {
 	bar := newBar(o.err)
 	defer bar.stop()
-	return b.update(ctx, bar.show, func() {
+	b.warn = o.warn
+	report, err := b.update(ctx, bar.show, func() {
 		fmt.Fprintln(o.err, "stemma: another process is indexing this repository; waiting for it")
 	})
+	if err == nil && report.Unrecorded != "" {
+		o.warn("where the refs moved is not recorded, and stemma index will try again: " + report.Unrecorded)
+	}
+	return report, err
 }
 
 // slow is how long something may take before its progress is shown.

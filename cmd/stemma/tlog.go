@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -142,18 +141,12 @@ verifier key instead: give it to whoever shall verify.`,
 				_, err = o.out.Write(c.Raw)
 				return err
 			}
-			return o.printJSON(printed(c))
+			return printJSON(o.out, printed(c))
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&key, "key", false, "print the verifier key of this machine's log")
 	return cmd
-}
-
-func (o *options) printJSON(v any) error {
-	encode := json.NewEncoder(o.out)
-	encode.SetIndent("", "  ")
-	return encode.Encode(v)
 }
 
 func newTlogProve(o *options) *cobra.Command {
@@ -293,7 +286,7 @@ func (o *options) consistency(ctx context.Context, tree *tlog.Tree, before, afte
 		err = hinted{err, "somebody put back an old copy, or changed the log: keep your checkpoint, it is the proof"}
 	}
 	if o.json {
-		if jerr := o.printJSON(out); jerr != nil {
+		if jerr := printJSON(o.out, out); jerr != nil {
 			return jerr
 		}
 		return err
@@ -357,7 +350,7 @@ what the mirror has a checkpoint of, nothing is copied and both sizes are named.
 				return err
 			}
 			if o.json {
-				return o.printJSON(printed(c))
+				return printJSON(o.out, printed(c))
 			}
 			_, err = fmt.Fprintf(o.out, "%s has %d entries of %s\n", args[0], c.Size, c.Origin)
 			return err

@@ -61,6 +61,8 @@ type bench struct {
 	rebuild  bool // drop the graph before the next update
 	chosen   bool // the settings are new, and not yet remembered
 	clone    clone
+	spine    *spine       // nil until the evidence is needed
+	warn     func(string) // nil is nobody
 }
 
 // open finds the repository and opens its index.
@@ -115,6 +117,12 @@ func openStore(ctx context.Context, where string) (store.Store, error) {
 }
 
 func (b *bench) close() {
+	if b.spine != nil {
+		// What was recorded is durable; who opens the log next publishes it.
+		if err := b.spine.close(); err != nil && b.warn != nil {
+			b.warn(err.Error())
+		}
+	}
 	if b.store != nil {
 		b.store.Close()
 	}
@@ -297,7 +305,8 @@ type clone struct {
 	Fingerprint string   `json:"fingerprint"`
 	Settings    settings `json:"settings"`
 	Algorithm   int      `json:"algorithm"`
-	Sources     string   `json:"sources"` // names; a new importer sees what is there anew
+	Sources     string   `json:"sources"`              // names; a new importer sees what is there anew
+	Unrecorded  string   `json:"unrecorded,omitempty"` // why the last moves of refs were not recorded
 }
 
 // sourceNames are the names of all importers, as users see and filter them.
@@ -342,7 +351,7 @@ func (b *bench) current(fingerprint string) bool {
 func (b *bench) config() reconcile.Config {
 	return reconcile.Config{
 		Repo: b.repo, Store: b.store, Notes: noteSources(), Keyed: keyedSources(), Commits: commitSources(),
-		Now: time.Now, Observer: b.observer, Person: b.person,
+		Evidence: b.ledger, Now: time.Now, Observer: b.observer, Person: b.person,
 		AgentEra: b.settings.AgentEra, Generated: b.settings.Generated,
 		AllRefs: b.settings.AllRefs, Branch: b.settings.Branch,
 	}
@@ -399,6 +408,7 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	b.clone = clone{
 		Repository: r.Repository, Branch: r.Branch, Fingerprint: r.Fingerprint,
 		Settings: b.settings, Algorithm: attribution.Algorithm, Sources: strings.Join(sourceNames(), " "),
+		Unrecorded: r.Unrecorded,
 	}
 	text, err := json.Marshal(b.clone)
 	if err != nil {

@@ -134,6 +134,34 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 	return s, nil
 }
 
+// ledger opens the evidence when there is something to record. Where it can only
+// be read, it is.
+func (b *bench) ledger(ctx context.Context) (*record.Ledger, error) {
+	if b.spine == nil {
+		warn := b.warn
+		if warn == nil {
+			warn = func(string) {}
+		}
+		s, err := openSpine(ctx, warn)
+		if err != nil && ctx.Err() == nil {
+			s, rerr := readSpine(ctx)
+			if rerr != nil {
+				return nil, err
+			}
+			b.spine = s
+			return &record.Ledger{Origin: s.keys.Origin(), Evidence: s.evidence, Why: err}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		b.spine = s
+	}
+	return &record.Ledger{
+		Origin: b.spine.keys.Origin(), Evidence: b.spine.evidence, Recorder: b.spine.recorder,
+		Why: fmt.Errorf("%s can only be read: %w", b.spine.home, stemma.ErrDenied),
+	}, nil
+}
+
 // redactor takes out of content what must not be kept.
 func redactor() *redact.Redactor { return redact.New(&gitleaks.Detector{}) }
 

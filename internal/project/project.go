@@ -1,5 +1,5 @@
 // Package project answers what the graph says, given the evidence. Its pure
-// part is here: [Refs] folds the statements in the order of the log, and
+// part is here: [Observed] folds ref observations in the order of the log, and
 // [Commit] and [Change] derive the facts of one scope, which are recomputed as
 // a whole whenever something they depend on changes.
 //
@@ -9,8 +9,6 @@ package project
 
 import (
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -20,30 +18,6 @@ import (
 
 // Refs is where the refs of a repository were last seen, by full name.
 type Refs map[string]stemma.RefMove
-
-// Fold applies one statement. A statement of another type or repository
-// changes nothing. The error is of kind stemma.ErrInvalid when the predicate
-// can not be read.
-func (r Refs) Fold(s stemma.Statement, repository string) error {
-	if s.PredicateType != stemma.RefObservationType {
-		return nil
-	}
-	var o stemma.RefObservation
-	if err := json.Unmarshal(s.Predicate, &o); err != nil {
-		return fmt.Errorf("ref observation: %v: %w", err, stemma.ErrInvalid)
-	}
-	if o.Repository != repository {
-		return nil
-	}
-	for _, m := range o.Refs {
-		if m.At == "" && m.Target == "" {
-			delete(r, m.Name)
-			continue
-		}
-		r[m.Name] = m
-	}
-	return nil
-}
 
 // Moves gives what changed from r to now, by name; From is set from r.
 func (r Refs) Moves(now Refs) []stemma.RefMove {

@@ -1,8 +1,6 @@
 package project
 
 import (
-	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,16 +8,7 @@ import (
 	"github.com/stemma-dev/stemma"
 )
 
-func observation(t *testing.T, repository string, moves ...stemma.RefMove) stemma.Statement {
-	t.Helper()
-	p, err := json.Marshal(stemma.RefObservation{Repository: repository, Refs: moves})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stemma.Statement{Type: stemma.StatementType, PredicateType: stemma.RefObservationType, Predicate: p}
-}
-
-func TestFoldAndMovesAreInverse(t *testing.T) {
+func TestMoves(t *testing.T) {
 	before := Refs{"a": {Name: "a", At: "1"}, "b": {Name: "b", At: "2"}, "HEAD": {Name: "HEAD", At: "1", Target: "a"}}
 	now := Refs{"b": {Name: "b", At: "3"}, "c": {Name: "c", At: "4"}, "HEAD": {Name: "HEAD", At: "1", Target: "c"}}
 	moves := before.Moves(now)
@@ -31,22 +20,6 @@ func TestFoldAndMovesAreInverse(t *testing.T) {
 	}
 	if d := cmp.Diff(want, moves); d != "" {
 		t.Errorf("Moves (-want +got):\n%s", d)
-	}
-	for _, s := range []stemma.Statement{
-		observation(t, "other", stemma.RefMove{Name: "b", At: "9"}),
-		{PredicateType: "https://example.org/other", Predicate: []byte("{")},
-		observation(t, "r", moves...),
-	} {
-		if err := before.Fold(s, "r"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if rest := before.Moves(now); len(rest) != 0 {
-		t.Errorf("after folding the moves there are still %+v", rest)
-	}
-	err := before.Fold(stemma.Statement{PredicateType: stemma.RefObservationType, Predicate: []byte("{")}, "r")
-	if !errors.Is(err, stemma.ErrInvalid) {
-		t.Errorf("a predicate that is cut off gives %v, want ErrInvalid", err)
 	}
 }
 

@@ -18,10 +18,12 @@ import (
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/project"
+	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/store"
 )
 
-// Config is what a run works with. Repo, Store, Now and Person must be set.
+// Config is what a run works with. Repo, Store, Evidence, Now and Person must be
+// set.
 type Config struct {
 	Repo    *git.Repo
 	Store   store.Store
@@ -29,6 +31,10 @@ type Config struct {
 	Keyed   []notes.KeyedSource
 	Commits []notes.CommitSource
 
+	// Evidence opens the place where observations are recorded, when there is
+	// something to look up or to record. Where that fails, or nothing can be
+	// recorded there, the run goes on and says so in its report.
+	Evidence func(context.Context) (*record.Ledger, error)
 	// Now is the clock that stamps observations.
 	Now func() time.Time
 	// Observer names who sees the refs: the same for every run on one clone.
@@ -68,6 +74,9 @@ type Report struct {
 	Removed    int    // commits that no ref reaches any more
 	// Unreached counts, by source, evidence on commits that no ref reaches.
 	Unreached map[string]int
+	// Unrecorded says why the refs that moved could not be recorded; "" where they
+	// were. A later run records them.
+	Unrecorded string
 	// BrokenRefs are refs that git could not read.
 	BrokenRefs []string
 	// Unread are refs that carry evidence which no source reads.
@@ -131,7 +140,9 @@ type run struct {
 	Config
 	report Report
 
-	before project.Refs // as the statements had them when the run began
+	ledger *record.Ledger   // nil where it can not be opened
+	seen   project.Observed // what the evidence says, as far as it was read
+	before project.Refs     // as the evidence had them when the run began
 	now    project.Refs
 	tips   []string        // commits that selected refs point to, each once
 	named  map[string]bool // commits that a ref of evidence is or was named after
@@ -179,8 +190,7 @@ func (r *run) observe(ctx context.Context) error {
 	if tip == "" {
 		tip = r.tips[0]
 	}
-	last, err := r.fold(ctx, tip)
-	if err != nil {
+	if err := r.lookBack(ctx, tip); err != nil {
 		return err
 	}
 	if r.marks, err = readMarks(ctx, r.Store, r.report.Repository); err != nil {
@@ -191,52 +201,10 @@ func (r *run) observe(ctx context.Context) error {
 	if err := r.readState(ctx, refs, branch, tip); err != nil {
 		return err
 	}
-	if len(moves) == 0 {
+	if len(moves) == 0 || r.ledger == nil {
 		return nil
 	}
-	s, err := observation(r, moves, last)
-	if err != nil {
-		return err
-	}
-	return r.Store.Put(ctx, store.Batch{Statements: []store.KeyedStatement{s}})
-}
-
-// fold reads the statements: the repository's key and where its refs were. It
-// gives the sequence number of the last statement.
-func (r *run) fold(ctx context.Context, tip string) (int64, error) {
-	var last int64
-	var all []stemma.Statement
-	for s, err := range r.Store.Statements(ctx, 0) {
-		if err != nil {
-			return 0, err
-		}
-		last = s.Sequence
-		if key, ok := observedBy(s.Statement, r.Observer); ok {
-			r.report.Repository = key
-		}
-		all = append(all, s.Statement)
-	}
-	if r.report.Repository == "" {
-		key, err := rootKey(ctx, r.Repo, tip)
-		if err != nil {
-			return 0, err
-		}
-		r.report.Repository = key
-	}
-	r.before = make(project.Refs)
-	r.named = make(map[string]bool)
-	for _, s := range all {
-		if err := r.before.Fold(s, r.report.Repository); err != nil {
-			return 0, err
-		}
-		moved := make(project.Refs)
-		if err := moved.Fold(s, r.report.Repository); err != nil {
-			return 0, err
-		}
-		r.nameAll(moved)
-	}
-	r.nameAll(r.now)
-	return last, nil
+	return r.recordMoves(ctx, moves)
 }
 
 // nameAll adds the commits that refs of evidence are named after.

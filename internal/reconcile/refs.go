@@ -5,17 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/project"
-	"github.com/stemma-dev/stemma/internal/store"
 )
 
 // head is the name under which HEAD is observed.
@@ -186,59 +183,6 @@ func (r *run) branch(ctx context.Context, refs []git.Ref) (name, tip string, err
 		return head, h.Commit, nil
 	}
 	return "", "", nil
-}
-
-// observation is the statement that the refs moved. Its event id is made from
-// what it says and from the statement it follows, so that saying it again is
-// the same event, and a ref that goes to and fro makes new ones.
-func observation(r *run, moves []stemma.RefMove, last int64) (store.KeyedStatement, error) {
-	h := sha256.New()
-	fmt.Fprintf(h, "%d\n%s\n%s\n", last, r.report.Repository, r.Observer)
-	for _, m := range moves {
-		fmt.Fprintf(h, "%q %q %q %q\n", m.Name, m.At, m.From, m.Target)
-	}
-	id := hex.EncodeToString(h.Sum(nil))
-	predicate, err := json.Marshal(stemma.RefObservation{
-		Source:     "git",
-		EventID:    id,
-		Repository: r.report.Repository,
-		Observer:   r.Observer,
-		Observed:   r.Now().UTC().Format(time.RFC3339),
-		Assertion:  stemma.Observed,
-		Refs:       moves,
-	})
-	if err != nil {
-		return store.KeyedStatement{}, fmt.Errorf("ref observation: %w", err)
-	}
-	digest := sha256.Sum256([]byte(r.report.Repository))
-	return store.KeyedStatement{
-		Source:  "git",
-		EventID: id,
-		Statement: stemma.Statement{
-			Type: stemma.StatementType,
-			Subject: []stemma.Subject{{
-				Name:   r.report.Repository,
-				Digest: map[string]string{"sha256": hex.EncodeToString(digest[:])},
-			}},
-			PredicateType: stemma.RefObservationType,
-			Predicate:     predicate,
-		},
-	}, nil
-}
-
-// observedBy gives the repository of a ref observation by this observer.
-func observedBy(s stemma.Statement, observer string) (string, bool) {
-	if s.PredicateType != stemma.RefObservationType {
-		return "", false
-	}
-	var o struct {
-		Repository string `json:"repository"`
-		Observer   string `json:"observer"`
-	}
-	if json.Unmarshal(s.Predicate, &o) != nil || o.Observer != observer {
-		return "", false
-	}
-	return o.Repository, true
 }
 
 // digestRefs is over the refs that keep says, by name.

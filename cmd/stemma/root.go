@@ -68,6 +68,7 @@ unknown, never human.`,
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
 	root.AddCommand(newRecord(o), newTlog(o))
 	root.AddCommand(newKeys(o), newVerify(o), newExport(o))
+	root.AddCommand(newErase(o), newHold(o), newVault(o))
 	return root
 }
 

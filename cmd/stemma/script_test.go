@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stemma": main})
+	testscript.Main(m, map[string]func(){"stemma": main, "keep": keepMain})
 }
 
 // TestScripts runs the user stories of testdata, which are also the manual.

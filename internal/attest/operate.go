@@ -140,14 +140,15 @@ func (w Waiver) check(c *check) {
 }
 
 // Erasure is a tombstone: content whose keys and salts were destroyed. Its
-// subjects are the erased vault objects or sessions.
+// subjects are the erased vault objects, sessions, the person or the class.
 type Erasure struct {
 	Metadata
-	Of      string   `json:"of"`    // person, session
-	Key     string   `json:"key"`   // pseudonym of the person, key of the session
-	Basis   string   `json:"basis"` // the legal basis or the rule: "GDPR Art. 17", "retention"
+	Of      string   `json:"of"`               // person, session, class
+	Key     string   `json:"key"`              // pseudonym of the person, key of the session, class of retention
+	Basis   string   `json:"basis"`            // the legal basis or the rule: "GDPR Art. 17", "retention"
+	Reason  string   `json:"reason,omitempty"` // why, in words that name nobody
 	By      Party    `json:"by"`
-	Objects []string `json:"objects"`        // vault references that can not be opened any more
+	Objects []string `json:"objects"`        // vault references that can not be opened any more; "vault:a/" is for all that begin so
 	Keys    []string `json:"keys,omitempty"` // ids of the keys that were destroyed
 	Kept    []Kept   `json:"kept,omitempty"` // what was not erased, and why
 }
@@ -160,9 +161,10 @@ type Kept struct {
 
 func (e Erasure) check(c *check) {
 	e.Metadata.check(c, "")
-	c.oneOf("/of", e.Of, "person", "session")
+	c.oneOf("/of", e.Of, "person", "session", "class")
 	c.text("/key", e.Key)
 	c.text("/basis", e.Basis)
+	c.optional("/reason", e.Reason)
 	e.By.check(c, "/by")
 	c.texts("/objects", e.Objects)
 	c.texts("/keys", e.Keys)

@@ -48,6 +48,8 @@ type Erasure struct {
 	// Gone are the references that can not be opened any more. One that ends with a
 	// slash is for all that begin with it.
 	Gone []string `json:"gone"`
+	// Kept are the references of what other owners keep; they end with a slash.
+	Kept []string `json:"kept"`
 	// Objects and Keys count the encrypted objects and the keys that were destroyed.
 	Objects int `json:"objects"`
 	Keys    int `json:"keys"`
@@ -180,7 +182,7 @@ func (v *Vault) erasedBefore(ctx context.Context, what, target string) (*intent,
 func (v *Vault) plan(ctx context.Context, what string, r Request) (*intent, error) {
 	in := &intent{Erasure: Erasure{
 		ID: newID(), Kind: what, Target: r.Target, Reason: r.Reason, Basis: r.Basis, By: r.By, Time: v.now(),
-		Sessions: []string{}, Partly: []string{},
+		Sessions: []string{}, Partly: []string{}, Kept: []string{},
 	}}
 	var err error
 	switch what {
@@ -188,6 +190,8 @@ func (v *Vault) plan(ctx context.Context, what string, r Request) (*intent, erro
 		name := v.sessionName(r.Target)
 		if _, err = v.sessionNamed(ctx, name); err == nil {
 			in.Names, in.Sessions = []string{name}, []string{r.Target}
+		} else if !errors.As(err, new(*ErasedError)) && errors.Is(err, stemma.ErrNotFound) {
+			err = fmt.Errorf("the vault holds nothing of it: %w", stemma.ErrNotFound)
 		}
 	case KindPerson:
 		err = v.planPerson(ctx, in)
@@ -215,7 +219,7 @@ func (v *Vault) planPerson(ctx context.Context, in *intent) error {
 		if others == 0 {
 			in.Names, in.Sessions = append(in.Names, name), append(in.Sessions, session)
 		} else {
-			in.Partly = append(in.Partly, session)
+			in.Partly, in.Kept = append(in.Partly, session), append(in.Kept, "vault:"+name+"/")
 		}
 		return nil
 	}, `

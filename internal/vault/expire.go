@@ -41,7 +41,7 @@ func (v *Vault) Expire(ctx context.Context, now time.Time, dry bool) ([]Erasure,
 		for some := range slices.Chunk(over, maxExpiry) {
 			in := &intent{State: intended, Erasure: Erasure{
 				ID: newID(), Kind: KindRetention, Target: string(class), Reason: fmt.Sprintf("%s is kept for %d days", class, days),
-				Basis: "retention policy", By: "stemma", Time: v.now(), Sessions: []string{}, Partly: []string{},
+				Basis: "retention policy", By: "stemma", Time: v.now(), Sessions: []string{}, Partly: []string{}, Kept: []string{},
 			}}
 			for _, o := range some {
 				in.Parts = append(in.Parts, o.part)

@@ -48,6 +48,24 @@ func (v *Vault) Pseudonym(ctx context.Context, identity string) (string, error) 
 	return person, v.link(ctx, person, identity)
 }
 
+// Person gives the pseudonym of a person that the vault knows, by the pseudonym
+// itself or by an identity. It is ErrNotFound where there is none, and makes none.
+func (v *Vault) Person(ctx context.Context, word string) (string, error) {
+	if isPseudonym(word) {
+		if _, err := v.person(word); err == nil || !errors.Is(err, stemma.ErrNotFound) {
+			return word, err
+		}
+		if e, err := v.erasureOfPerson(ctx, word); err != nil || e != nil {
+			return word, err
+		}
+	}
+	person, err := v.linked(word)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return "", fmt.Errorf("the vault knows no person %q: %w", word, stemma.ErrNotFound)
+	}
+	return person, err
+}
+
 // Join says that an identity is of the person who has a pseudonym already, so
 // that [Vault.Pseudonym] gives it for both. It is ErrConflict where the identity
 // is another person's, and ErrNotFound where there is no such person.

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
+	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/spool"
+	"github.com/stemma-dev/stemma/internal/vault"
+)
+
+// keepMain is the command "keep" of scripts: it records a statement about a
+// session with content, as what captures sessions does, and prints where the
+// content is. keep <session> <author> <file> [owner ...]
+func keepMain() {
+	ctx := context.Background()
+	ref, err := keep(ctx, os.Args[1], os.Args[2], os.Args[3], os.Args[4:]...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(ref)
+}
+
+func keep(ctx context.Context, session, author, file string, owners ...string) (ref string, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	s, err := openSpine(ctx, func(string) {})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	item := record.Item{Name: "prompt", Content: vault.Content{
+		Session: session, Owners: owners, Author: author, Class: vault.ClassContent, Media: "text/plain", Bytes: text,
+	}}
+	kept, _, err := s.recorder.Keep(ctx, []record.Item{item})
+	if err != nil {
+		return "", err
+	}
+	now := time.Now().UTC().Format(time.RFC3339)
+	subject, err := attest.RecordSubject(session, "stemma:session:"+session, map[string]any{"session": session})
+	if err != nil {
+		return "", err
+	}
+	statement, err := attest.New(attest.TypeTicket, attest.Ticket{
+		Metadata: attest.Metadata{Source: "test", EventID: kept[0].Vault, Observed: now, Claimed: &now, Assertion: stemma.Observed},
+		Tracker:  "test", Key: "T-1", ID: "1", Kind: "task", State: "open", Status: "open", Content: kept,
+	}, subject)
+	if err != nil {
+		return "", err
+	}
+	sub, err := record.NewSubmission(statement)
+	if err != nil {
+		return "", err
+	}
+	if _, err := s.recorder.Record(ctx, []record.Submission{sub}); err != nil {
+		return "", err
+	}
+	return kept[0].Vault, nil
+}
+
+// canary is what is looked for: a text that is nowhere else.
+const canary = "the canary sings in cell 4711"
+
+// sightings gives the files below a folder that hold the canary: as it is, in
+// what zstd packed, or in what any key that is left opens.
+func sightings(t *testing.T, dir string) []string {
+	t.Helper()
+	dec, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	var keys []age.Identity
+	var found []string
+	look := func(path string, raw []byte) {
+		if bytes.Contains(raw, []byte(canary)) {
+			found = append(found, path)
+			return
+		}
+		for at := range raw {
+			if !bytes.HasPrefix(raw[at:], []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+				continue
+			}
+			if plain, _ := dec.DecodeAll(raw[at:], nil); bytes.Contains(plain, []byte(canary)) {
+				found = append(found, path)
+				return
+			}
+		}
+	}
+	walk := func(each func(path string, raw []byte)) {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			each(path, raw)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(text string) {
+		for line := range strings.Lines(text) {
+			if id, err := age.ParseX25519Identity(strings.TrimSpace(line)); err == nil {
+				keys = append(keys, id)
+			}
+		}
+	}
+	walk(func(_ string, raw []byte) { add(string(raw)) })
+	for range 3 { // the master key opens people's keys, those the keys of sessions, and those the objects
+		walk(func(_ string, raw []byte) {
+			if len(keys) == 0 {
+				return
+			}
+			if r, err := age.Decrypt(bytes.NewReader(raw), keys...); err == nil {
+				if text, err := io.ReadAll(r); err == nil {
+					add(string(text))
+				}
+			}
+		})
+	}
+	walk(func(path string, raw []byte) {
+		look(path, raw)
+		if len(keys) == 0 {
+			return
+		}
+		if r, err := age.Decrypt(bytes.NewReader(raw), keys...); err == nil {
+			if text, err := io.ReadAll(r); err == nil {
+				look(path+" (decrypted)", text)
+			}
+		}
+	})
+	return found
+}
+
+// TestCanary records a canary in a prompt, captures it in the spool, erases the
+// session, and finds it nowhere on the disk: not in a file, not in a free page of
+// a database, not by any key that is left. What was recorded is proven as before.
+func TestCanary(t *testing.T) {
+	for _, by := range []string{"session", "person"} {
+		t.Run(by, func(t *testing.T) {
+			home := t.TempDir()
+			t.Setenv("HOME", home)
+			t.Setenv("STEMMA_DIR", filepath.Join(home, "stemma"))
+			const person, session = "0123456789abcdef", "claude-code/0198f3a2-canary"
+			prompt := filepath.Join(t.TempDir(), "prompt")
+			if err := os.WriteFile(prompt, []byte(strings.Repeat("please: "+canary+"\n", 50)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			uri, err := keep(t.Context(), session, person, prompt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stays, err := keep(t.Context(), "claude-code/other", "fedcba9876543210", filepath.Join("testdata", "record.txtar"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sp, err := spool.Open(filepath.Join(home, "stemma", "spool", "0123456789ab"), spool.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := sp.Append(spool.Record{Time: time.Now(), Agent: "claude-code", Session: "0198f3a2-canary", Payload: []byte(canary)}); err != nil {
+				t.Fatal(err)
+			}
+			if found := sightings(t, home); len(found) < 2 {
+				t.Fatalf("before the erasure the canary is in %v, want the vault and the spool: the search is blind", found)
+			}
+			proofs := []string{tell(t, "tlog", "prove", "0"), tell(t, "tlog", "prove", "1")}
+
+			args := []string{"erase", "--yes", "--session", session}
+			if by == "person" {
+				args = []string{"erase", "--yes", "--person", person}
+			}
+			if out := tell(t, args...); !strings.Contains(out, "erased "+by) {
+				t.Errorf("stemma %q printed %q", args, out)
+			}
+			if found := sightings(t, home); len(found) > 0 {
+				t.Errorf("the canary is in %v", found)
+			}
+			tell(t, "vault", "check")
+			for i, before := range proofs {
+				now := tell(t, "tlog", "prove", fmt.Sprint(i))
+				if a, b := strings.SplitN(before, "\n", 3), strings.SplitN(now, "\n", 3); a[0] != b[0] || a[1] != b[1] {
+					t.Errorf("the proof of entry %d was %q, is %q", i, before, now)
+				}
+			}
+			v, err := readVault(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			if _, err := v.Open(t.Context(), uri); !errors.As(err, new(*vault.ErasedError)) {
+				t.Errorf("Open of the erased prompt = %v, want it erased", err)
+			}
+			if _, err := v.Open(t.Context(), stays); err != nil {
+				t.Errorf("Open of another session's = %v", err)
+			}
+			if _, err := keep(t.Context(), session, person, prompt); !errors.As(err, new(*vault.ErasedError)) {
+				t.Errorf("keeping the prompt again = %v, want it refused", err)
+			}
+			if found := sightings(t, home); len(found) > 0 {
+				t.Errorf("the canary came back, in %v", found)
+			}
+		})
+	}
+}

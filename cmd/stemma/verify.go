@@ -94,10 +94,7 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 	} else if !errors.Is(err, stemma.ErrNotFound) {
 		return err
 	}
-	v, err := o.verifier(t)
-	if err != nil {
-		return err
-	}
+	v := o.verifier(t)
 	b, err := o.openHere(ctx)
 	if err != nil {
 		return err

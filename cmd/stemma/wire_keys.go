@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/evidence"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/sign/filekey"
+	"github.com/stemma-dev/stemma/internal/sign/sigstore"
 )
 
 // configDir is where the user's keys and trust.yaml are: not in a repository,
@@ -80,6 +82,36 @@ func (o *options) rotate(ctx context.Context, algorithm string) (rotation, error
 }
 
 // verifier checks with what is believed.
-func (o *options) verifier(t trust) (evidence.Verifier, error) {
-	return evidence.Verifier{Trust: t.Trust, Logs: t.logs}, nil
+func (o *options) verifier(t trust) evidence.Verifier {
+	v := evidence.Verifier{Trust: t.Trust, Logs: t.logs}
+	if len(t.Roots) > 0 {
+		v.Certified = certificates(t.Roots)
+	}
+	return v
 }
+
+// certificates checks bundles by the trust roots in these files, which are read
+// when the first bundle asks for them.
+func certificates(files []string) func(context.Context, []byte) (sign.Certified, error) {
+	open := sync.OnceValues(func() (*sigstore.Verifier, error) {
+		var roots []sigstore.Root
+		for _, file := range files {
+			text, err := readSmall(file, maxRoot)
+			if err != nil {
+				return nil, fmt.Errorf("trust root: %w", err)
+			}
+			roots = append(roots, sigstore.Root{Name: filepath.Base(file), JSON: text})
+		}
+		return sigstore.New(roots...)
+	})
+	return func(ctx context.Context, bundle []byte) (sign.Certified, error) {
+		v, err := open()
+		if err != nil {
+			return sign.Certified{}, err
+		}
+		return v.Verify(ctx, bundle), nil
+	}
+}
+
+// maxRoot is the size in bytes over which a trust root is not read.
+const maxRoot = 4 << 20

@@ -59,7 +59,7 @@ The shape is written down in cmd/stemma/generate.go. Rows are nodes and edges.`,
 			if batch < 1 {
 				return fmt.Errorf("--batch %d: want a number of scopes: %w", batch, stemma.ErrInvalid)
 			}
-			s, err := openStore(ctx, where)
+			s, err := openBenchStore(ctx, where)
 			if err != nil {
 				return err
 			}
@@ -76,7 +76,7 @@ The shape is written down in cmd/stemma/generate.go. Rows are nodes and edges.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&where, "into", "", "the `store` to fill: a folder of its own")
+	f.StringVar(&where, "into", "", "the `store` to fill: a folder of its own, or postgres://...")
 	f.IntVar(&nodes, "nodes", 1_000_000, "how many nodes")
 	f.IntVar(&edges, "edges", 5_000_000, "how many edges")
 	f.IntVar(&batch, "batch", 5000, "how many scopes are stored at once")
@@ -150,7 +150,7 @@ are among the starts.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			s, err := openStore(ctx, where)
+			s, err := openBenchStore(ctx, where)
 			if err != nil {
 				return err
 			}

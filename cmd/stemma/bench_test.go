@@ -12,7 +12,7 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		s, err := openStore(b.Context(), filepath.Join(b.TempDir(), "graph"))
+		s, err := openBenchStore(b.Context(), filepath.Join(b.TempDir(), "graph"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -18,7 +18,7 @@ type indexed struct {
 	Schema     string         `json:"schema"`
 	Repository string         `json:"repository"`
 	Branch     string         `json:"branch"`
-	Index      string         `json:"index"` // folder
+	Index      string         `json:"index"` // folder, or the store without its password
 	Moved      int            `json:"refs_moved"`
 	Unrecorded string         `json:"not_recorded,omitempty"` // why the moves are not in the evidence
 	Added      int            `json:"commits_added"`
@@ -37,7 +37,7 @@ type indexed struct {
 }
 
 func newIndex(o *options) *cobra.Command {
-	var rebuild, quiet bool
+	var rebuild, quiet, takeOver bool
 	var era string
 	var set settings
 	cmd := &cobra.Command{
@@ -54,6 +54,11 @@ Where refs moved since the last run, that is recorded as a signed statement in t
 evidence of this machine (stemma record, stemma tlog). Nothing else is written, and
 nothing the repository contains is run.
 
+With --store, or STEMMA_STORE, the index is in a PostgreSQL database that a team
+shares, with those of its other repositories. The clone that indexes a
+repository there first keeps its index: the commands of other clones ask it as
+it is, and bring nothing up to date. --take-over makes this clone the keeper.
+
 Commits of branches, remote-tracking branches and tags are indexed. The options
 below are remembered by the index until they are given again.`,
 		Example: `  stemma index
@@ -65,7 +70,7 @@ below are remembered by the index until they are given again.`,
 				o.path = args[0]
 			}
 			ctx := cmd.Context()
-			b, err := open(ctx, o.path)
+			b, err := open(ctx, o.path, o.store)
 			if err != nil {
 				return err
 			}
@@ -75,11 +80,13 @@ below are remembered by the index until they are given again.`,
 				return err
 			}
 			b.rebuild = rebuild
-			return o.index(ctx, b, changed || rebuild, quiet)
+			b.shared.takeOver = takeOver
+			return o.index(ctx, b, changed || rebuild || takeOver || b.keptElsewhere(), quiet)
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&rebuild, "rebuild", false, "drop the graph and derive all of it again")
+	f.BoolVar(&takeOver, "take-over", false, "in a shared store: keep the index of this repository from now on, instead of the clone that did")
 	f.BoolVarP(&quiet, "quiet", "q", false, "print no summary")
 	f.StringVar(&era, "agent-era", "", "`date` before which no coding agent existed: older lines are a person's (default 2021-06-29)")
 	f.StringArrayVar(&set.Generated, "generated", nil, "`pattern` of generated paths, in gitattributes syntax; !pattern takes paths out; '' forgets earlier ones; may be repeated")
@@ -141,7 +148,7 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 		return nil
 	}
 	out := indexed{
-		Schema: "stemma.index/v1", Repository: r.Repository, Branch: r.Branch, Index: b.dir,
+		Schema: "stemma.index/v1", Repository: r.Repository, Branch: r.Branch, Index: b.place(),
 		Moved: r.Moved, Unrecorded: r.Unrecorded, Added: r.Added, Redone: r.Redone, Removed: r.Removed,
 		Unreached: r.Unreached, BrokenRefs: append([]string{}, r.BrokenRefs...),
 		Unread:  append([]string{}, r.Unread...),

@@ -84,7 +84,7 @@ every unknown line as AI's), models, title.`,
 // complete offers the names that the index has, as it is.
 func (o *options) complete(kind stemma.NodeKind) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		b, err := open(cmd.Context(), o.path)
+		b, err := open(cmd.Context(), o.path, o.store)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

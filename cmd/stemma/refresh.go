@@ -20,7 +20,7 @@ import (
 // missing or behind is brought up to date first, so that nobody has to think of
 // it; if that can not be done, the question is asked of the index as it is.
 func (o *options) ready(ctx context.Context) (*bench, error) {
-	b, err := open(ctx, o.path)
+	b, err := open(ctx, o.path, o.store)
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +32,9 @@ func (o *options) ready(ctx context.Context) (*bench, error) {
 }
 
 func (o *options) refresh(ctx context.Context, b *bench) error {
+	if b.keptElsewhere() {
+		return nil
+	}
 	fingerprint, err := b.repo.Fingerprint()
 	if err != nil {
 		return fmt.Errorf("look at refs: %w", err)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stemma-dev/stemma/internal/store/postgrestest"
 )
 
 func TestMain(m *testing.M) {
@@ -17,20 +19,32 @@ func TestMain(m *testing.M) {
 // Each has a home of its own and a git that knows who it is and what time it
 // is; "at" is when commits are made unless a script says otherwise.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
-		Setup: func(env *testscript.Env) error {
-			bin, _, _ := strings.Cut(env.Getenv("PATH"), string(os.PathListSeparator))
-			env.Setenv("BIN", bin) // the folder of stemma alone
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
-			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, ".state"))
-			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
-			env.Setenv("TZ", "UTC")
-			env.Setenv("GIT_AUTHOR_DATE", "2026-03-01T12:00:00Z")
-			env.Setenv("GIT_COMMITTER_DATE", "2026-03-01T12:00:00Z")
-			config := "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol \"file\"]\n\tallow = always\n"
-			return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte(config), 0o600)
-		},
-	})
+	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup})
+}
+
+// TestStoreScripts runs the stories of a team with a PostgreSQL server. STORE is
+// the address of a database there; GUEST has a password that is wrong.
+func TestStoreScripts(t *testing.T) {
+	var server postgrestest.Server
+	t.Cleanup(server.Stop)
+	address := server.Database(t)
+	testscript.Run(t, testscript.Params{Dir: filepath.Join("testdata", "store"), Setup: func(env *testscript.Env) error {
+		env.Setenv("STORE", address)
+		env.Setenv("GUEST", postgrestest.As(t, address, postgrestest.Guest, "open sesame"))
+		return setup(env)
+	}})
+}
+
+func setup(env *testscript.Env) error {
+	bin, _, _ := strings.Cut(env.Getenv("PATH"), string(os.PathListSeparator))
+	env.Setenv("BIN", bin) // the folder of stemma alone
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
+	env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, ".state"))
+	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	env.Setenv("TZ", "UTC")
+	env.Setenv("GIT_AUTHOR_DATE", "2026-03-01T12:00:00Z")
+	env.Setenv("GIT_COMMITTER_DATE", "2026-03-01T12:00:00Z")
+	config := "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol \"file\"]\n\tallow = always\n"
+	return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte(config), 0o600)
 }

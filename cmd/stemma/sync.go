@@ -58,7 +58,7 @@ Nothing leaves the machine; --dry-run shows what would be written.`,
 			if err != nil {
 				return err
 			}
-			b, err := open(ctx, o.path)
+			b, err := open(ctx, o.path, o.store)
 			if err != nil {
 				return err
 			}

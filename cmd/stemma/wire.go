@@ -32,7 +32,6 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes/whogitit"
 	"github.com/stemma-dev/stemma/internal/reconcile"
 	"github.com/stemma-dev/stemma/internal/store"
-	"github.com/stemma-dev/stemma/internal/store/sqlite"
 )
 
 // organisation is the tenant of an index on one machine.
@@ -54,7 +53,8 @@ func commitSources() []notes.CommitSource { return []notes.CommitSource{trailers
 type bench struct {
 	repo     *git.Repo
 	store    store.Store
-	dir      string // of the index
+	dir      string // of the index, and of what a clone keeps to itself
+	keyDir   string // of the key of pseudonyms
 	observer string
 	person   func(string) string
 	settings settings
@@ -63,10 +63,12 @@ type bench struct {
 	clone    clone
 	spine    *spine       // nil until the evidence is needed
 	warn     func(string) // nil is nobody
+	shared   shared
 }
 
-// open finds the repository and opens its index.
-func open(ctx context.Context, path string) (*bench, error) {
+// open finds the repository and opens its index: in the store at address, where
+// there is one.
+func open(ctx context.Context, path, address string) (*bench, error) {
 	cfg := git.Config{}
 	if cache, err := os.UserCacheDir(); err == nil {
 		cfg.Scratch = filepath.Join(cache, "stemma")
@@ -76,7 +78,11 @@ func open(ctx context.Context, path string) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{repo: repo}
-	sum := sha256.Sum256([]byte(repo.CommonDir()))
+	if b.shared, err = newShared(address); err != nil {
+		b.close()
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(b.shared.observer(repo.CommonDir())))
 	b.observer = "clone-" + hex.EncodeToString(sum[:8])
 	if err := b.openIndex(ctx); err != nil {
 		b.close()
@@ -90,7 +96,7 @@ func (b *bench) openIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.dir = dir
+	b.dir, b.keyDir = dir, keyDir
 	key, err := personKey(keyDir)
 	if err != nil {
 		return fmt.Errorf("key of pseudonyms: %w", err)
@@ -103,17 +109,10 @@ func (b *bench) openIndex(ctx context.Context) error {
 	if b.settings, err = readSettings(dir); err != nil {
 		return err
 	}
-	db, err := sqlite.Open(ctx, dir, organisation)
-	if err != nil {
-		return fmt.Errorf("open index %s: %w", dir, err)
+	if b.store, err = openStore(ctx, dir, b.shared); err != nil {
+		return fmt.Errorf("open index: %w", err)
 	}
-	b.store = db
 	return b.readClone(ctx)
-}
-
-// openStore opens a store by itself, without a repository, for measurements.
-func openStore(ctx context.Context, where string) (store.Store, error) {
-	return sqlite.Open(ctx, where, organisation)
 }
 
 func (b *bench) close() {
@@ -329,14 +328,14 @@ func (b *bench) cloneMark() string { return "clone/" + b.observer }
 func (b *bench) readClone(ctx context.Context) error {
 	marks, err := b.store.Marks(ctx)
 	if err != nil {
-		return fmt.Errorf("read index %s: %w", b.dir, err)
+		return fmt.Errorf("read index %s: %w", b.place(), err)
 	}
 	b.clone = clone{}
 	if text := marks[b.cloneMark()]; text != "" {
 		// A mark that can not be read is none: the next run makes it anew.
 		_ = json.Unmarshal([]byte(text), &b.clone)
 	}
-	return nil
+	return b.findKeeper(ctx, marks)
 }
 
 // current reports whether the index shows the repository as it is, as far as a
@@ -373,9 +372,14 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 		return reconcile.Report{}, fmt.Errorf("lock index %s: %v: %w", b.dir, err, stemma.ErrUnavailable)
 	}
 	defer lock.Unlock()
+	release, err := b.share(ctx, waiting)
+	if err != nil {
+		return reconcile.Report{}, err
+	}
+	defer release()
 	if b.rebuild {
 		// Under the lock: another run would go on filling what is dropped here.
-		if err := b.store.DropGraph(ctx); err != nil {
+		if err := b.drop(ctx); err != nil {
 			return reconcile.Report{}, fmt.Errorf("drop the graph: %w", err)
 		}
 		b.clone, b.rebuild = clone{}, false
@@ -428,7 +432,7 @@ func (b *bench) coverageMark() string { return "coverage/" + b.clone.Repository 
 func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
 	marks, err := b.store.Marks(ctx)
 	if err != nil {
-		return lineage.Measurement{}, fmt.Errorf("read index %s: %w", b.dir, err)
+		return lineage.Measurement{}, fmt.Errorf("read index %s: %w", b.place(), err)
 	}
 	var m lineage.Measurement
 	if json.Unmarshal([]byte(marks[b.coverageMark()]), &m) == nil {
@@ -442,7 +446,11 @@ func (b *bench) coverage(ctx context.Context) (lineage.Measurement, error) {
 	if err != nil {
 		return m, err
 	}
-	return m, b.store.Put(ctx, store.Batch{Marks: map[string]string{b.coverageMark(): string(text)}})
+	err = b.store.Put(ctx, store.Batch{Marks: map[string]string{b.coverageMark(): string(text)}})
+	if b.keptElsewhere() && errors.Is(err, stemma.ErrDenied) {
+		return m, nil // who may only read adds it up each time
+	}
+	return m, err
 }
 
 // attribute attributes one commit that may not be in the index, and gives what

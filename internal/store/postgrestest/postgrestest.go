@@ -38,7 +38,8 @@ const (
 )
 
 // Server is a server that tests share. Its zero value is ready: it is started
-// when a test first asks for a database. TestMain calls Stop at the end.
+// when a test first asks for a database, and ends with the process at the
+// latest. TestMain calls Stop at the end.
 type Server struct {
 	// Durable makes a server that we start sync what it acknowledges, as one in
 	// earnest does.
@@ -220,10 +221,12 @@ func (s *Server) start() error {
 	if !s.Durable {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	args := []string{
-		"-c", `"$@" </dev/null & server=$!; cat >/dev/null; kill -QUIT $server; wait $server`, "sh",
-		filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data"),
-	}
+	// A process that ends without Stop, as one of testscript does, leaves nothing
+	// behind either.
+	const guard = `dir=$1; shift; "$@" </dev/null & server=$!
+		read -r word; kill -QUIT $server 2>/dev/null; wait $server
+		cd /; [ "$word" = keep ] || rm -rf "$dir"`
+	args := []string{"-c", guard, "sh", s.dir, filepath.Join(s.bin, "postgres"), "-D", filepath.Join(s.dir, "data")}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
@@ -321,7 +324,8 @@ func (s *Server) halt(signal syscall.Signal) error {
 	if err := syscall.Kill(pid, signal); err != nil {
 		return err
 	}
-	err = s.hold.Close()
+	_, err = s.hold.WriteString("keep\n")
+	err = errors.Join(err, s.hold.Close())
 	_ = s.cmd.Wait()
 	s.cmd = nil
 	return err

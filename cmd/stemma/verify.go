@@ -143,7 +143,7 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 // openHere opens the repository that the command is run in, and gives nil
 // where it is run in none.
 func (o *options) openHere(ctx context.Context) (*bench, error) {
-	b, err := open(ctx, o.path)
+	b, err := open(ctx, o.path, o.store)
 	if o.path == "" && (errors.Is(err, stemma.ErrNotFound) || errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrDenied)) {
 		return nil, nil
 	}

@@ -185,7 +185,11 @@ func (b *bench) commitsSince(ctx context.Context, since time.Time) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range logged {
+	for _, e := range logged {
+		id := e.New
+		if id == "" || tips[id] || e.Time != 0 && e.Time < since.Unix() {
+			continue
+		}
 		typ, _, err := b.repo.Stat(ctx, id)
 		if errors.Is(err, stemma.ErrNotFound) {
 			continue // pruned

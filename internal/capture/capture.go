@@ -57,7 +57,11 @@ func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Resu
 			fail(err)
 			return
 		}
-		w := &work{Config: cfg, timeline: t, files: make(map[place]*file)}
+		w := &work{Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string)}
+		if err := w.readReflog(ctx); err != nil {
+			fail(err)
+			return
+		}
 		var all []*git.Commit
 		for _, id := range commits {
 			c, err := cfg.Repo.Commit(ctx, id)
@@ -108,7 +112,50 @@ func ids(commits []*git.Commit) iter.Seq[string] {
 type work struct {
 	Config
 	*timeline
-	files map[place]*file
+	files   map[place]*file
+	actions map[string]string // of reflogs, by the commit they made
+	tips    []string          // commits that refs and reflogs name
+}
+
+// readReflog reads how commits came about, and what there is beside a branch.
+func (w *work) readReflog(ctx context.Context) error {
+	entries, err := w.Repo.Reflog(ctx)
+	if err != nil {
+		return err
+	}
+	tips := make(map[string]bool)
+	for _, e := range entries {
+		if e.New == "" {
+			continue
+		}
+		// The first entry tells how it was made; later ones move refs to it.
+		if _, ok := w.actions[e.New]; !ok {
+			w.actions[e.New] = e.Action
+		}
+		tips[e.New] = true
+	}
+	refs, _, err := w.Repo.Refs(ctx, "refs/heads/", "refs/remotes/", "refs/stash")
+	if err != nil {
+		return err
+	}
+	for _, r := range refs {
+		if r.Commit != "" {
+			tips[r.Commit] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(tips)) {
+		typ, _, err := w.Repo.Stat(ctx, id)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue // pruned
+		}
+		if err != nil {
+			return err
+		}
+		if typ == "commit" {
+			w.tips = append(w.tips, id)
+		}
+	}
+	return nil
 }
 
 // file is a file of a work tree, replayed up to next.
@@ -141,6 +188,9 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 		}
 		p, ok := w.where(f.Path, until)
 		if !ok {
+			if err := e.untouched(ctx, f); err != nil {
+				return Result{}, false, err
+			}
 			continue
 		}
 		if err := w.begin(ctx, p, c); err != nil {
@@ -406,6 +456,7 @@ type evidence struct {
 	claims []notes.Claim
 	gaps   map[string]bool
 	input  hashed
+	other  elsewhere
 }
 
 // claim claims the added lines of one file.
@@ -487,7 +538,7 @@ func (e *evidence) add(path string, ranges []notes.Range, m attribution.Mark, fa
 
 // result gives the evidence, and false where there is none.
 func (e *evidence) result() (Result, bool, error) {
-	if len(e.want) == 0 {
+	if len(e.want) == 0 && len(e.claims) == 0 {
 		return Result{}, false, nil
 	}
 	out := notes.Evidence{Source: "stemma", Whole: -1, Claims: e.claims, Problems: slices.Sorted(maps.Keys(e.gaps))}

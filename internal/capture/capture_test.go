@@ -344,3 +344,49 @@ func TestSessionsCarryTheirModel(t *testing.T) {
 		}
 	}
 }
+
+// A file that no agent touched is the person's, where nothing else could have
+// brought its lines.
+func TestFileThatNoHookSaw(t *testing.T) {
+	d := newDesk(t)
+	d.write("own.go", "package own\n\nvar writtenByAda = true\n")
+	want(t, d.lines(d.commit("own work")), "own.go 1-3 human ada")
+
+	// a squash of work that was captured elsewhere, or long ago
+	d.git("switch", "-qc", "side")
+	d.write("side.go", "package side\n\nvar fromAnotherMachine = 1\n")
+	d.tick()
+	d.git("add", "-A")
+	d.git("commit", "-qm", "side")
+	d.git("switch", "-q", "main")
+	d.git("merge", "-q", "--squash", "side")
+	want(t, d.lines(d.commit("squashed")))
+
+	// a revert of a deletion, without git's own word for it
+	d.git("rm", "-q", "own.go")
+	d.commit("gone")
+	d.write("own.go", "package own\n\nvar writtenByAda = true\n")
+	want(t, d.lines(d.commit("back")))
+
+	// a shell whose second hook is missing may have written anything
+	d.tool("s1", "Bash", "", func() {}, "PostToolUse")
+	d.write("late.go", "package late\n\nvar whoKnows = true\n")
+	want(t, d.lines(d.commit("late")))
+}
+
+func TestCommitThatCameFromElsewhereIsNotThePersons(t *testing.T) {
+	d := newDesk(t)
+	d.tick()
+	d.git("switch", "-qc", "theirs")
+	d.write("theirs.go", "package theirs\n\nvar fromSomebodyElse = 1\n")
+	d.tick()
+	d.git("add", "-A")
+	d.git("commit", "-qm", "theirs")
+	id := d.git("rev-parse", "HEAD")
+	d.git("switch", "-q", "main")
+	d.git("branch", "-qD", "theirs")
+	os.RemoveAll(filepath.Join(d.dir, ".git", "logs")) // as fetched: no reflog here says who made it
+	d.git("merge", "-q", "--ff-only", id)
+	d.gitHook("")
+	want(t, d.lines(id))
+}

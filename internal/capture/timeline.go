@@ -210,13 +210,16 @@ func (t *timeline) session(r *spool.Record) int {
 	return i
 }
 
+// hookDelay is by how much git's hook may run after its commit was made.
+const hookDelay = 5 * time.Second
+
 // healthy reports whether capture was as it was installed at both ends of an
 // interval and at every look between.
 func (t *timeline) healthy(tree string, from, to time.Time) bool {
 	begun, ended := false, false
 	for _, h := range t.health[tree] {
 		switch {
-		case !h.at.After(from):
+		case !h.at.After(from.Add(hookDelay)):
 			begun = h.fault == ""
 		case h.fault != "":
 			return false

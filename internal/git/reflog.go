@@ -2,28 +2,40 @@ package git
 
 import (
 	"bufio"
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // maxReflog is how many bytes of one reflog are read, from its end.
 const maxReflog = 16 << 20
 
-// Reflog gives the commits that the reflogs of all refs and work trees name
-// (gitrepository-layout(5), "logs"), each once, in the order of their ids: also
-// those that a rewrite left behind. A reflog that can not be read names none.
+// ReflogEntry is one movement of a ref, as a reflog has it.
+type ReflogEntry struct {
+	Old, New string // full hex object ids; "" for no commit
+	Time     int64  // UTC seconds since 1970
+	// Action is what moved it, the words before the colon: "commit",
+	// "commit (amend)", "rebase (pick)", "pull".
+	Action string
+}
+
+// Reflog gives the entries of the reflogs of all refs and work trees
+// (gitrepository-layout(5), "logs"), each once, in the order of times: also those
+// of commits that a rewrite left behind. A reflog that can not be read has none.
 // A commit may be gone from the repository.
-func (r *Repo) Reflog(ctx context.Context) ([]string, error) {
+func (r *Repo) Reflog(ctx context.Context) ([]ReflogEntry, error) {
 	roots := []string{filepath.Join(r.place.common, "logs")}
 	trees, _ := filepath.Glob(filepath.Join(r.place.common, "worktrees", "*", "logs")) // the pattern is fixed
-	seen := make(map[string]bool)
+	seen := make(map[ReflogEntry]bool)
 	for _, root := range append(roots, trees...) {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if cerr := ctx.Err(); cerr != nil {
@@ -39,36 +51,50 @@ func (r *Repo) Reflog(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("reflogs: %w", err)
 		}
 	}
-	ids := make([]string, 0, len(seen))
-	for id := range seen {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids, nil
+	return slices.SortedFunc(maps.Keys(seen), func(a, b ReflogEntry) int {
+		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.New, b.New), cmp.Compare(a.Old, b.Old), cmp.Compare(a.Action, b.Action))
+	}), nil
 }
 
-// reflog adds the ids of one reflog: two at the beginning of each line.
-func (r *Repo) reflog(path string, seen map[string]bool) {
+// reflog adds the entries of one reflog: old id, new id, name and address, time
+// and zone, and behind a tab what was done.
+func (r *Repo) reflog(path string, seen map[ReflogEntry]bool) {
 	f, err := os.Open(path)
 	if err != nil {
 		return
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.Size() > maxReflog {
-		_, _ = f.Seek(-maxReflog, 2) // from the start where it can not
+		_, _ = f.Seek(-maxReflog, io.SeekEnd) // from the start where it can not
 	}
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<20)
-	n := r.hexLen()
 	for in.Scan() {
-		line := in.Bytes()
-		if len(line) < 2*n+2 || line[n] != ' ' || line[2*n+1] != ' ' {
-			continue
-		}
-		for _, id := range []string{string(bytes.Clone(line[:n])), string(line[n+1 : 2*n+1])} {
-			if isHex(id) && strings.Trim(id, "0") != "" {
-				seen[id] = true
-			}
+		if e, ok := r.reflogEntry(in.Text()); ok {
+			seen[e] = true
 		}
 	}
+}
+
+func (r *Repo) reflogEntry(line string) (ReflogEntry, bool) {
+	n := r.hexLen()
+	if len(line) < 2*n+2 || line[n] != ' ' || line[2*n+1] != ' ' {
+		return ReflogEntry{}, false
+	}
+	e := ReflogEntry{Old: line[:n], New: line[n+1 : 2*n+1]}
+	if !isHex(e.Old) || !isHex(e.New) {
+		return ReflogEntry{}, false
+	}
+	for _, id := range []*string{&e.Old, &e.New} {
+		if isZero(*id) {
+			*id = ""
+		}
+	}
+	who, did, _ := strings.Cut(line[2*n+2:], "\t")
+	e.Action, _, _ = strings.Cut(did, ":")
+	if i := strings.LastIndex(who, "> "); i >= 0 {
+		at, _, _ := strings.Cut(who[i+2:], " ")
+		e.Time, _ = strconv.ParseInt(at, 10, 64) // 0 where git wrote none
+	}
+	return e, true
 }

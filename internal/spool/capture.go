@@ -72,7 +72,7 @@ func Capture(in Input) error {
 	case len(payload) == 0:
 		h.gap("payload is empty", "")
 	case c.cut:
-		h.gap("payload is not JSON", "")
+		h.gap("payload can not be read", "")
 	}
 	if h.isGit() {
 		h.look()

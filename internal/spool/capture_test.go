@@ -264,7 +264,7 @@ func TestStrangePayloadsAreKept(t *testing.T) {
 		name, payload, gap, session string
 	}{
 		{"empty", "", "empty", ""},
-		{"not JSON", "hello \xff", "not JSON", ""},
+		{"not JSON", "hello \xff", "can not be read", ""},
 		{"of tomorrow", `{"session_id":"s2","hook_event_name":"Telepathy","tool_name":7,"extra":{"a":[1]}}`, "", "s2"},
 		{"an array", `[1,2]`, "", ""},
 		{"huge", huge, "was cut to", "s9"},
@@ -366,6 +366,8 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 			"generic", "", `{"stemma":{"version":1,"event":"before","session":"s","parent":"p","tool":"x","call":"1","dir":"/r","files":["a"]}}`,
 			call{session: "s", parent: "p", tool: "x", id: "1", dir: "/r", phase: Before, paths: []string{"a"}},
 		},
+		{"generic", "", `{"stemma":{"version":1,"event":"save","dir":"/r","files":["a"]}}`, call{dir: "/r", phase: Save, paths: []string{"a"}}},
+		{"editor", "", "save /r/a b\r\nsave /r/c\n\nclose /r/c\n", call{phase: Save, paths: []string{"/r/a b", "/r/c"}, cut: true}},
 		{"generic", "", `{"stemma":{"version":1,"event":"after","session":"s"}}`, call{session: "s", phase: After, shell: true}},
 	}
 	for _, test := range tests {

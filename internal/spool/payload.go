@@ -106,10 +106,36 @@ var writers = []string{
 	"search_replace", "patch", "write_code",
 }
 
+// AgentEditor is the agent of an editor that reports what a person does, in
+// lines of one word and a path: "save /src/shop/tax.go". It needs no JSON, so that
+// any editor's own language will do.
+const AgentEditor = "editor"
+
+// parseEditor reads the lines of an editor.
+func parseEditor(payload []byte) call {
+	c := call{event: "save", phase: Save}
+	for line := range bytes.Lines(payload) {
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			continue
+		}
+		path, ok := bytes.CutPrefix(line, []byte("save "))
+		if !ok || len(path) == 0 {
+			c.cut = true
+			continue
+		}
+		c.paths = append(c.paths, string(path))
+	}
+	return c
+}
+
 // parse reads what the capture path needs from a payload. It never fails: what
 // can not be read is empty, and cut says so. name is the event as the hook's
 // command line gives it, "" where the payload does.
 func parse(agent, name string, payload []byte) call {
+	if agent == AgentEditor {
+		return parseEditor(payload)
+	}
 	var f fields
 	c := call{}
 	if err := json.Unmarshal(payload, &f); err != nil {
@@ -173,9 +199,12 @@ func (g *generic) call(cut bool) call {
 		event: g.Event, session: g.Session, parent: g.Parent, tool: g.Tool, id: g.Call, dir: g.Dir,
 		phase: phaseOf(g.Event), model: g.Model, cut: cut,
 	}
-	if c.phase == Before || c.phase == After {
+	switch c.phase {
+	case Before, After:
 		c.paths = g.Files
 		c.shell = g.Shell || len(g.Files) == 0
+	case Save:
+		c.paths = g.Files
 	}
 	return c
 }

@@ -29,9 +29,10 @@ type exported struct {
 }
 
 func newExport(o *options) *cobra.Command {
-	var file string
+	var file, format string
+	var write bool
 	cmd := &cobra.Command{
-		Use:   "export <commit|node>",
+		Use:   "export <commit|node|range>",
 		Short: "Write the signed statements about a commit, with proofs, into one file that others can check",
 		Long: `Writes one file with every statement about a node: each signed envelope as it is
 stored, and as a Sigstore bundle, with the proof that the log has it, and the
@@ -41,16 +42,28 @@ computed from, so that anybody with the repository can compute it again.
 
 The file is a tar whose members are all in a form that other tools read: cosign
 verifies statements/*.sigstore.json with the key in keys/. The keys in it are
-there to be compared with what you know, not to be believed.`,
+there to be compared with what you know, not to be believed.
+
+With --format the attribution of a commit, or of each in a range, is printed in a
+form that other tools read: gitai-notes (git-ai's notes; --write puts them on
+refs/notes/ai, beside those that git-ai wrote), agent-trace (one JSON record a line),
+trailers ("Assisted-by: AGENT:MODEL").`,
 		Example: `  stemma export HEAD -o evidence.tar
   stemma verify evidence.tar --key ada.pub
-  stemma export session:claude-code/6f1e -o session.tar`,
+  stemma export session:claude-code/6f1e -o session.tar
+  stemma export main..HEAD --format agent-trace
+  stemma export v1.2..HEAD --format gitai-notes --write`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if format != "" || write {
+				return o.exportFormat(cmd.Context(), format, args[0], write)
+			}
 			return o.export(cmd.Context(), args[0], file)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "output", "o", "", "`file` to write, - for standard output (evidence-<node>.tar)")
+	cmd.Flags().StringVar(&format, "format", "", "print the attribution in this `format` of others: "+strings.Join(interop, ", "))
+	cmd.Flags().BoolVar(&write, "write", false, "with --format gitai-notes: write the notes to refs/notes/ai")
 	return cmd
 }
 

@@ -531,3 +531,29 @@ func noteHasGaps(blob []byte) bool {
 
 // me is the pseudonym of whoever works on this clone.
 func (b *bench) me() string { return b.person(b.observer) }
+
+// gitAINotes is the ref of git-ai's notes.
+const gitAINotes = gitai.Ref
+
+// encodeInterop writes an attribution in a format of others; nothing where it
+// has nothing to say.
+func encodeInterop(format string, a notes.Attributed) ([]byte, error) {
+	switch format {
+	case "gitai-notes":
+		return gitai.Encode(a)
+	case "agent-trace":
+		return agenttrace.Encode(a, versionText())
+	default:
+		lines := trailers.Encode(a.Attribution)
+		if len(lines) == 0 {
+			return nil, nil
+		}
+		return []byte(strings.Join(lines, "\n") + "\n"), nil
+	}
+}
+
+// hasGitAINote reports whether git-ai left a note on a commit.
+func (b *bench) hasGitAINote(ctx context.Context, commit string) (bool, error) {
+	blobs, err := reconcile.Evidence(ctx, b.repo, gitai.Source{}, commit)
+	return len(blobs) > 0, err
+}

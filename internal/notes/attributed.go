@@ -6,7 +6,7 @@ import "github.com/stemma-dev/stemma"
 // formats that stemma writes for others.
 type Attributed struct {
 	stemma.Attribution
-	Author string             // the commit's author, as git has it: "Name <mail>"
+	Author string             // the commit's author, "Name <mail>"; "" where it is an agent's account
 	Added  map[string][]Range // by path: the lines of FileLines that are Whole
 }
 

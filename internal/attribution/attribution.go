@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 4
+const Algorithm = 5
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.
@@ -486,6 +486,11 @@ func sessionKey(oid string, s notes.Session) string {
 func (w *work) owner(o stemma.Owner) int {
 	k := ownerKey{source: o.Source, session: o.Session, person: o.Person, model: o.Model.Key(), class: o.Class}
 	if i, ok := w.owners[k]; ok {
+		// Lines of one owner that are known in several ways are known as well as
+		// the weakest.
+		if have := &w.row.Owners[i]; o.Strength.Confidence < have.Strength.Confidence {
+			have.Strength = o.Strength
+		}
 		return i
 	}
 	w.owners[k] = len(w.row.Owners)

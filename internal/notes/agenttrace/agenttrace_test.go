@@ -1,6 +1,8 @@
 package agenttrace
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -43,6 +45,7 @@ func TestParse(t *testing.T) {
 		{"reference hook", minimal("1.0", git, "a.go", one, `{"session_id":"s","tool_use_id":"t"}`), rev, "a.go:1-2 ai  ", "s", true, 0, false},
 		{"1.0 of others", minimal("1.0", git, "a.go", one, `{"dev.x":{"tool_use_id":"t"}}`), rev, "a.go:1-2 ai  ", "", false, 0, false},
 		{"pseudo path", minimal("1.0", git, ".sessions", one, `{"session_id":"s"}`), rev, "", "s", false, 0, false},
+		{"a hook made after the reference", minimal("0.1.0", git, `src\\\\a.go`, one, `{"conversation_id":"c","generation_id":"g"}`), rev, "src/a.go:1-2 ai  ", "c", true, 0, false},
 		{"version of the future", minimal("2.0", git, "a.go", one, `{}`), rev, "a.go:1-2 ai  ", "", false, 1, false},
 		{"jj", minimal("0.1.0", `{"type":"jj","revision":"kkmpptxz"}`, "a.go", one, `{}`), "", "a.go:1-2 ai  ", "", false, 0, false},
 		{"no vcs", minimal("0.1.0", `null`, "a.go", one, `{}`), "", "a.go:1-2 ai  ", "", false, 0, false},
@@ -179,5 +182,56 @@ func checkEvidence(t *testing.T, e notes.Evidence) {
 		if i >= len(e.Sessions) {
 			t.Errorf("took %d of %d sessions", i, len(e.Sessions))
 		}
+	}
+}
+
+func TestLocate(t *testing.T) {
+	hash := func(text string) string {
+		sum := sha256.Sum256([]byte(text))
+		return hex.EncodeToString(sum[:])[:16]
+	}
+	file := []string{"one", "two", "three", "two", "}"}
+	tests := []struct {
+		name       string
+		start, end int
+		hash       string
+		want       string
+	}{
+		{"where it says", 1, 2, hash("one\ntwo"), "1-2"},
+		{"of a whole digest", 1, 2, hash("one\ntwo") + "x", ""},
+		{"moved down", 1, 2, hash("two\nthree"), "2-3"},
+		{"beyond the end", 8, 9, hash("two\nthree"), "2-3"},
+		{"with a line end, which counts as a line", 1, 3, hash("one\ntwo\n"), "1-2"},
+		{"twice, and not where it says", 1, 1, hash("two"), ""},
+		{"twice, and where it says", 4, 4, hash("two"), "4-4"},
+		{"changed since", 1, 2, hash("one\nTWO"), ""},
+		{"none", 1, 2, "", ""},
+		{"longer than the file", 1, 9, hash("one"), ""},
+	}
+	for _, test := range tests {
+		c := &contents{files: map[string][]string{"a": file}}
+		got := ""
+		if start, end, ok := c.locate("a", claim{start: test.start, end: test.end, hash: test.hash}); ok {
+			got = fmt.Sprintf("%d-%d", start, end)
+		}
+		if got != test.want {
+			t.Errorf("%s: locate = %q, want %q", test.name, got, test.want)
+		}
+	}
+	for text, want := range map[string]string{
+		"sha256:bb5ed2670e4ca164": "bb5ed2670e4ca164", "SHA256:BB5ED2670E4CA164AB": "bb5ed2670e4ca164ab",
+		"sha256:bb5e": "", "murmur3:9f2e8a1b9f2e8a1b": "", "sha256:zz5ed2670e4ca164": "", "": "",
+	} {
+		if got := validHash(text); got != want {
+			t.Errorf("validHash(%q) = %q, want %q", text, got, want)
+		}
+	}
+	// Hashing has an end, however many ranges ask for it.
+	long := &contents{files: map[string][]string{"a": {strings.Repeat("x", 1<<20), strings.Repeat("y", 1<<20)}}}
+	for range 1000 {
+		long.locate("a", claim{start: 1, end: 1, hash: hash("nowhere")})
+	}
+	if long.hashed > maxHashed+4<<20 {
+		t.Errorf("%d MB were hashed", long.hashed>>20)
 	}
 }

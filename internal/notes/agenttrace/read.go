@@ -20,9 +20,11 @@ import (
 const (
 	methodRevision = "agent trace, revision is the commit"
 	methodParent   = "agent trace, revision is the parent"
+	methodHash     = "agent trace, content hash"
 
 	confidenceRevision = 0.9
 	confidenceParent   = 0.6
+	confidenceHash     = 0.95
 )
 
 // Read gives what the records of the commit say. A record of the reference hook
@@ -30,9 +32,10 @@ const (
 // about a child only where the revision itself added no line that it claims.
 //
 // A range is claimed for a session (ai, and mixed as ai-edited) or for people
-// (human). A conversation without one that can be believed took part: of the
-// reference hook, ranges that begin with line 1 are where it did not find the
-// edit, or was not told of it.
+// (human). Where its content hash is that of lines of the commit, these are
+// claimed. A conversation without a range that can be believed took part: of
+// the reference hook, ranges that begin with line 1 are where it did not find
+// the edit, or was not told of it.
 func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) ([]notes.Found, error) {
 	if len(t.files) == 0 || len(diff.Files) == 0 {
 		return nil, nil
@@ -45,6 +48,7 @@ func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) ([]note
 	for _, f := range diff.Files {
 		b.files[f.Path] = f
 	}
+	b.contents = contents{ctx: ctx, repo: t.repo, commit: c.ID}
 	for _, parent := range c.Parents {
 		for _, rec := range byTime(all.by[parent]) {
 			if !rec.hook {
@@ -64,8 +68,8 @@ func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) ([]note
 			b.record(rec, methodRevision, confidenceRevision)
 		}
 	}
-	if b.found == 0 {
-		return nil, nil
+	if b.found == 0 || b.contents.err != nil {
+		return nil, b.contents.err
 	}
 	b.took()
 	b.evidence.Partial = true
@@ -130,6 +134,7 @@ type builder struct {
 	claimed  map[int]bool            // sessions with lines
 	input    digest
 	found    int
+	contents contents
 }
 
 // record adds what a record says, if it speaks of a file of the commit.
@@ -184,6 +189,10 @@ func (b *builder) path(p string) (string, bool) {
 }
 
 func (b *builder) claim(rec *record, path string, c claim, method string, confidence float64) {
+	start, end, exact := b.contents.locate(path, c)
+	if exact {
+		c.start, c.end, method, confidence = start, end, methodHash, confidenceHash
+	}
 	strength := stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Inferred, Method: method, Confidence: confidence}
 	out := notes.Claim{Path: path, Ranges: []notes.Range{{Start: c.start, End: c.end}}, Session: -1, Strength: strength}
 	switch c.kind {
@@ -204,7 +213,7 @@ func (b *builder) claim(rec *record, path string, c claim, method string, confid
 		return
 	}
 	out.Session = b.session(rec, c, strength)
-	if out.Class == "" || rec.hook && c.start == 1 {
+	if out.Class == "" || rec.hook && c.start == 1 && !exact {
 		return
 	}
 	if b.claimed == nil {

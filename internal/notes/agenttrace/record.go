@@ -69,6 +69,7 @@ type claim struct {
 	kind       string // "human", "ai", "mixed", "unknown"; "" where it is not said
 	model      string
 	session    string // of the conversation, where the record as a whole has none
+	hash       string // digits of SHA-256 over the text, or ""
 }
 
 // read adds the records of one file.
@@ -180,9 +181,9 @@ func parse(line []byte) (rec *record, revision string, err error) {
 		rec.problem("version %q is not known, read as 0.1.0", notes.Clip(version))
 	}
 	rec.session = metadata.session
-	// Only the reference hook names the call of the tool or the generation, at
-	// the top of the metadata, and says "1.0".
-	rec.hook = version == "1.0" && metadata.hook
+	// The reference hook, and what was made after it, names the call of the tool
+	// or the generation at the top of the metadata: it runs while the agent edits.
+	rec.hook = metadata.hook
 	return rec, revision, nil
 }
 
@@ -419,8 +420,12 @@ func readRange(s *notes.Scanner, rec *record) (c claim, ok bool, err error) {
 			end, err = s.Literal()
 		case "contributor":
 			by, err = readContributor(s)
+		case "content_hash":
+			var text string
+			text, err = s.Text()
+			c.hash = validHash(text)
 		default:
-			err = s.Skip() // the algorithm of content_hash has no name in 0.1.0
+			err = s.Skip()
 		}
 		return err
 	})
@@ -433,5 +438,6 @@ func readRange(s *notes.Scanner, rec *record) (c claim, ok bool, err error) {
 		rec.problem("range %q to %q is none", notes.Clip(string(start)), notes.Clip(string(end)))
 		return c, false, nil
 	}
-	return claim{start: int(from), end: int(to), kind: by.kind, model: by.model}, true, nil
+	c.start, c.end, c.kind, c.model = int(from), int(to), by.kind, by.model
+	return c, true, nil
 }

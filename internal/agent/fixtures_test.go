@@ -68,7 +68,7 @@ func line(d agent.Decoder, r agent.Reading) string {
 func TestSharedFixtures(t *testing.T) {
 	root := filepath.Join("..", "..", "..", "shared", "fixtures", "transcripts")
 	if _, err := os.Stat(root); err != nil {
-		root = filepath.Join("..", "..", root)
+		root = filepath.Join("..", root)
 	}
 	if _, err := os.Stat(root); err != nil {
 		t.Log("no shared fixtures beside the repository")

@@ -415,3 +415,6 @@ func ids(sessions []agent.Session) []string {
 	}
 	return all
 }
+
+// Updating reports whether golden files are to be written anew.
+func Updating() bool { return *update }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
@@ -36,7 +38,14 @@ func readDatabase(ctx context.Context, src *agent.Source, from agent.State) (age
 		}
 		return &agent.DecodeError{Agent: Name, Path: src.Path, Reason: "database: " + err.Error()}
 	}
-	dsn := (&url.URL{Scheme: "file", Path: src.Path, RawQuery: "mode=ro&_pragma=query_only(1)&_pragma=trusted_schema(0)&_pragma=busy_timeout(2000)"}).String()
+	path, err := filepath.Abs(src.Path)
+	if err != nil {
+		return agent.Reading{}, fmt.Errorf("opencode database %q: %v: %w", src.Path, err, stemma.ErrUnavailable)
+	}
+	if path = filepath.ToSlash(path); !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive
+	}
+	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&_pragma=query_only(1)&_pragma=trusted_schema(0)&_pragma=busy_timeout(2000)"}).String()
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return agent.Reading{}, fmt.Errorf("opencode database %q: %v: %w", src.Path, err, stemma.ErrUnavailable)

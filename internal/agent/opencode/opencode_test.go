@@ -73,6 +73,12 @@ func TestDatabase(t *testing.T) {
 	}
 	agenttest.Golden(t, "testdata/database", r)
 
+	// A path that is not absolute is as good.
+	t.Chdir(filepath.Dir(path))
+	if r, err := read(t, "opencode.db", agent.State{}); err != nil || len(r.Sessions) != 1 {
+		t.Errorf("by a relative path: %d sessions, %v", len(r.Sessions), err)
+	}
+
 	// Nothing new is nothing; what changed is given as a whole.
 	same, err := read(t, path, r.State)
 	if err != nil || len(same.Sessions) != 0 {

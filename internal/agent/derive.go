@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/stemma-dev/stemma/internal/git"
 )
 
 // Iterations are counts of what it took. Two of the four that a change has are
@@ -19,7 +21,7 @@ type Iterations struct {
 // Iterations counts prompts and rewrites of a session.
 func (s *Session) Iterations() Iterations {
 	var n Iterations
-	wrote := make(map[string]map[uint64]bool)
+	wrote := make(map[string]map[git.Line]bool)
 	for _, t := range s.Turns {
 		if t.Origin == FromPerson {
 			n.Prompts++
@@ -31,11 +33,11 @@ func (s *Session) Iterations() Iterations {
 			for _, e := range c.Edits {
 				lines := wrote[e.Path]
 				if lines == nil {
-					lines = make(map[uint64]bool)
+					lines = make(map[git.Line]bool)
 					wrote[e.Path] = lines
 				}
 				// A line that stands in both was only shown to find the place.
-				if slices.ContainsFunc(e.Old, func(h uint64) bool { return lines[h] && !slices.Contains(e.New, h) }) {
+				if slices.ContainsFunc(e.Old, func(h git.Line) bool { return lines[h] && !slices.Contains(e.New, h) }) {
 					n.Rewrites++
 				}
 				for _, h := range e.New {

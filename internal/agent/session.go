@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/git"
 )
 
 // Session is one run of an agent with its own context, or the part of one that
@@ -275,11 +276,11 @@ type File struct {
 	Removed int `json:"removed,omitempty"`
 }
 
-// Edit is the lines that an edit replaced and those it put there, as hashes of
-// what is not white space; lines that have nothing else are left out.
+// Edit is the lines that an edit replaced and those it put there, without those
+// that have white space alone.
 type Edit struct {
 	Path     string
-	Old, New []uint64
+	Old, New []git.Line
 }
 
 // Test is a run of tests that a call did.

@@ -38,11 +38,21 @@ type Delta struct {
 	Turns   []DeltaTurn  `json:"turns"`
 	// Total is what the tool counts for the session as a whole; null where it
 	// counts for the turns, or nothing.
-	Total       *DeltaUse           `json:"total"`
-	Compactions []Compaction        `json:"compactions"`
-	Gaps        []DeltaGap          `json:"gaps"`
-	Config      []ConfigDigest      `json:"config"`
-	Content     []attest.Commitment `json:"content,omitempty"`
+	Total       *DeltaUse      `json:"total"`
+	Compactions []Compaction   `json:"compactions"`
+	Gaps        []DeltaGap     `json:"gaps"`
+	Config      []ConfigDigest `json:"config"`
+	// Derived is what was concluded from the content of the session as a whole, as
+	// far as it was read; null where only a part was. The last stands.
+	Derived *Derived            `json:"derived"`
+	Content []attest.Commitment `json:"content,omitempty"`
+}
+
+// Derived is what was concluded from content that the statement does not hold.
+type Derived struct {
+	Task       Task       `json:"task"`
+	Iterations Iterations `json:"iterations"`
+	Signals    Signals    `json:"signals"`
 }
 
 // DeltaAgent is the agent that ran.
@@ -135,6 +145,9 @@ type Told struct {
 	Vantage    stemma.Vantage // "" is self-reported
 	Assertion  stemma.Assertion
 	Config     []ConfigDigest
+	// Complete says that the session was read from its beginning, so that what it
+	// was for and how it worked can be told.
+	Complete bool
 }
 
 // maxStatement is the size in bytes of a predicate over which a part is cut in
@@ -180,7 +193,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 			return all, nil
 		}
 		// Only the first part replaces, and has what is of no turn.
-		d.Whole, d.Total = false, nil
+		d.Whole, d.Total, d.Derived = false, nil, nil
 		d.Compactions, d.Gaps, d.Config = []Compaction{}, []DeltaGap{}, []ConfigDigest{}
 	}
 }
@@ -229,6 +242,9 @@ func deltaOf(s Session, told Told) Delta {
 		d.Parent = &DeltaParent{
 			Session: stemma.SessionID(agent, p.Session).Key, Call: p.Call, Role: clean(p.Role, 256), Fork: p.Fork, Method: p.Method,
 		}
+	}
+	if told.Complete {
+		d.Derived = &Derived{s.Task(), s.Iterations(), s.Signals()}
 	}
 	if s.Total != nil {
 		use := useOf(*s.Total)

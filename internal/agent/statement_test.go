@@ -72,7 +72,7 @@ func TestStatements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := agent.Told{Repository: "github.com#1", Observed: time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC), Final: true}
+	told := agent.Told{Repository: "github.com#1", Observed: time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC), Final: true, Complete: true}
 	n := 0
 	for _, path := range files {
 		_, r := readFile(t, path)
@@ -107,7 +107,7 @@ func TestStatementExample(t *testing.T) {
 	_, r := readFile(t, filepath.Join("claudecode", "testdata", "session.jsonl"))
 	s := r.Sessions[0]
 	all, err := agent.Statements(s, agent.Told{
-		Repository: "github.com#4221", Observed: time.Date(2026, 3, 2, 9, 2, 0, 0, time.UTC), Final: true,
+		Repository: "github.com#4221", Observed: time.Date(2026, 3, 2, 9, 2, 0, 0, time.UTC), Final: true, Complete: true,
 		Config: []agent.ConfigDigest{{Kind: agent.ConfigRules, Scope: "repository", Path: "CLAUDE.md", Digest: strings.Repeat("0f", 32), Bytes: 120}},
 	})
 	if err != nil || len(all) != 1 {

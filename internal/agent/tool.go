@@ -1,8 +1,9 @@
 package agent
 
 import (
-	"hash/fnv"
 	"strings"
+
+	"github.com/stemma-dev/stemma/internal/git"
 )
 
 // kinds are what the tools of agents do, by the name in lower case without
@@ -343,32 +344,16 @@ func patch(c *Call, text string) {
 // maxHashes is how many lines of one edit are hashed.
 const maxHashes = 20_000
 
-// lineHashes gives a hash for each line that has more than white space. White
-// space does not count, so that a formatter changes nothing.
-func lineHashes(text string) []uint64 {
-	var hashes []uint64
+// lineHashes gives a line for each that has more than white space, as package
+// git compares them: what only a formatter changed is the same.
+func lineHashes(text string) []git.Line {
+	var lines []git.Line
 	for line := range strings.Lines(text) {
-		if h, ok := LineHash(line); ok && len(hashes) < maxHashes {
-			hashes = append(hashes, h)
+		if l := git.LineOf([]byte(strings.TrimRight(line, "\r\n"))); l.Weight() > 0 && len(lines) < maxHashes {
+			lines = append(lines, l)
 		}
 	}
-	return hashes
-}
-
-// LineHash is the hash of a line in [Edit]: of what is not white space. It is
-// false for a line that has nothing else.
-func LineHash(line string) (hash uint64, ok bool) {
-	h := fnv.New64a()
-	var one [1]byte
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; c {
-		case ' ', '\t', '\r', '\n':
-		default:
-			one[0], ok = c, true
-			h.Write(one[:])
-		}
-	}
-	return h.Sum64(), ok
+	return lines
 }
 
 func textLines(s string) []string {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/stemma-dev/stemma/internal/git"
 )
 
 // Node is a session in the tree of the sessions that spawned one another.
@@ -322,12 +324,12 @@ func supersede(root *Node) {
 		}
 	})
 	slices.SortStableFunc(steps, func(a, b step) int { return a.call.Start.Compare(b.call.Start) })
-	lines := make(map[string]map[uint64]*written) // by path
+	lines := make(map[string]map[git.Line]*written) // by path
 	for _, s := range steps {
 		for _, e := range s.call.Edits {
 			have := lines[e.Path]
 			if have == nil {
-				have = make(map[uint64]*written)
+				have = make(map[git.Line]*written)
 				lines[e.Path] = have
 			}
 			for _, h := range e.Old {

@@ -42,10 +42,22 @@ type Delta struct {
 	Compactions []Compaction   `json:"compactions"`
 	Gaps        []DeltaGap     `json:"gaps"`
 	Config      []ConfigDigest `json:"config"`
+	// Commits hold lines that the session wrote before, as its content tells; they
+	// are inferred. Which lines are its is not told.
+	Commits []DeltaCommit `json:"commits"`
 	// Derived is what was concluded from the content of the session as a whole, as
 	// far as it was read; null where only a part was. The last stands.
 	Derived *Derived            `json:"derived"`
 	Content []attest.Commitment `json:"content,omitempty"`
+}
+
+// DeltaCommit is a commit with lines that the session wrote.
+type DeltaCommit struct {
+	Commit     string  `json:"commit"`
+	Lines      int     `json:"lines"` // added ones that the session wrote
+	Of         int     `json:"of"`    // added ones that can be told from others
+	Method     string  `json:"method"`
+	Confidence float64 `json:"confidence"`
 }
 
 // Derived is what was concluded from content that the statement does not hold.
@@ -145,6 +157,7 @@ type Told struct {
 	Vantage    stemma.Vantage // "" is self-reported
 	Assertion  stemma.Assertion
 	Config     []ConfigDigest
+	Commits    []Match
 	// Complete says that the session was read from its beginning, so that what it
 	// was for and how it worked can be told.
 	Complete bool
@@ -194,7 +207,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		}
 		// Only the first part replaces, and has what is of no turn.
 		d.Whole, d.Total, d.Derived = false, nil, nil
-		d.Compactions, d.Gaps, d.Config = []Compaction{}, []DeltaGap{}, []ConfigDigest{}
+		d.Compactions, d.Gaps, d.Config, d.Commits = []Compaction{}, []DeltaGap{}, []ConfigDigest{}, []DeltaCommit{}
 	}
 }
 
@@ -227,6 +240,10 @@ func deltaOf(s Session, told Told) Delta {
 		Compactions: append([]Compaction{}, s.Compactions...),
 		Gaps:        []DeltaGap{},
 		Config:      append([]ConfigDigest{}, told.Config...),
+		Commits:     []DeltaCommit{},
+	}
+	for _, m := range told.Commits[:min(len(told.Commits), maxFiles)] {
+		d.Commits = append(d.Commits, DeltaCommit{m.Commit, m.Lines, m.Of, MatchMethod, m.Confidence})
 	}
 	if d.Vantage == "" {
 		d.Vantage = stemma.SelfReported
@@ -407,6 +424,11 @@ func (d Delta) Validate() error {
 			if rel, ok := within("", f.Path); !ok || rel != f.Path {
 				return bad(fmt.Sprintf("/turns/%d/files/%d/path", i, j), "want a path within the working directory")
 			}
+		}
+	}
+	for i, c := range d.Commits {
+		if oid(c.Commit) == "" || c.Lines < 0 || c.Method == "" || c.Confidence < 0 || c.Confidence > 1 {
+			return bad(fmt.Sprintf("/commits/%d", i), "want a full object id, lines, a method and a confidence between 0 and 1")
 		}
 	}
 	for i, g := range d.Gaps {

@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stemma-dev/stemma"
+)
+
+// Tale is a session as its statements tell it: without content, and as complete
+// as the parts that are there.
+type Tale struct {
+	Session Session // texts have their size alone
+	Key     string  // of the session's node
+	Parts   int
+	// Missing counts the parts that are not there below the last one.
+	Missing    int
+	Final      bool
+	Repository string
+	Vantage    stemma.Vantage
+	Derived    *Derived
+	Config     []ConfigDigest
+	Commits    []DeltaCommit
+	Tickets    []string // named in prompts, each once
+	Outside    int      // files outside of the working directory
+}
+
+// Retell puts the parts of one session together, in whatever order they are
+// given. Of a part that is there twice the first counts.
+func Retell(parts []Delta) Tale {
+	parts = slices.Clone(parts)
+	slices.SortStableFunc(parts, func(a, b Delta) int { return cmp.Compare(a.Number, b.Number) })
+	parts = slices.CompactFunc(parts, func(a, b Delta) bool { return a.Number == b.Number })
+	for i := len(parts) - 1; i > 0; i-- {
+		if parts[i].Whole {
+			parts = parts[i:]
+			break
+		}
+	}
+	var t Tale
+	var known []Session
+	for i, d := range parts {
+		if i == 0 {
+			t.Key = d.Session
+			if !d.Whole {
+				t.Missing += d.Number - 1
+			}
+		} else {
+			t.Missing += d.Number - parts[i-1].Number - 1
+		}
+		t.Parts++
+		t.Final = t.Final || d.Final
+		t.Repository = cmp.Or(d.Base.Repository, t.Repository)
+		t.Vantage = cmp.Or(d.Vantage, t.Vantage)
+		if d.Derived != nil {
+			t.Derived = d.Derived
+		}
+		if len(d.Config) > 0 {
+			t.Config = d.Config
+		}
+		for _, c := range d.Commits {
+			if !slices.ContainsFunc(t.Commits, func(have DeltaCommit) bool { return have.Commit == c.Commit }) {
+				t.Commits = append(t.Commits, c)
+			}
+		}
+		for _, turn := range d.Turns {
+			t.Outside += turn.Outside
+			for _, ticket := range turn.Tickets {
+				if !slices.Contains(t.Tickets, ticket) {
+					t.Tickets = append(t.Tickets, ticket)
+				}
+			}
+		}
+		known = Fold(known, Reading{Sessions: []Session{d.session()}})
+	}
+	if len(known) > 0 {
+		t.Session = known[0]
+	}
+	return t
+}
+
+// session gives the part as what a reading gives: a call stands for each that
+// was counted.
+func (d Delta) session() Session {
+	agent, id, _ := strings.Cut(d.Session, "/")
+	s := Session{
+		Agent: agent, ID: id, Version: d.Agent.Version,
+		Base:  Base{Branch: d.Base.Branch, Commit: d.Base.Commit},
+		Start: timeOf(d.Start), End: timeOf(d.End), Compactions: d.Compactions,
+	}
+	if d.Parent != nil {
+		of, parent, _ := strings.Cut(d.Parent.Session, "/")
+		s.Parent = &Parent{Session: parent, Agent: of, Call: d.Parent.Call, Role: d.Parent.Role, Fork: d.Parent.Fork, Method: d.Parent.Method}
+	}
+	if d.Total != nil {
+		use := d.Total.use()
+		s.Total = &use
+	}
+	for _, g := range d.Gaps {
+		s.Gaps = addGap(s.Gaps, Gap{Kind: g.Kind, Reason: g.Reason, Count: g.Count, Bytes: g.Bytes})
+	}
+	for _, t := range d.Turns {
+		s.Turns = append(s.Turns, t.turn())
+	}
+	return s
+}
+
+func (t DeltaTurn) turn() *Turn {
+	turn := &Turn{
+		Index: t.Index, ID: t.ID, Origin: t.Origin, Start: timeOf(t.Start), End: timeOf(t.End),
+		Prompt: sized(t.Prompt), Answer: sized(t.Answer), Thinking: t.Thinking, Images: t.Images,
+		Effort: t.Effort, Mode: t.Mode, Interrupted: t.Interrupted, Errors: t.Errors,
+	}
+	for _, m := range t.Models {
+		turn.Models = append(turn.Models, m.use())
+	}
+	left := maps.Clone(t.Calls)
+	take := func(kind Kind) {
+		if left[kind]--; left[kind] <= 0 {
+			delete(left, kind)
+		}
+	}
+	written := &Call{Name: "edit", Kind: KindEdit, Outcome: OutcomeOK}
+	read := &Call{Name: "read", Kind: KindRead, Outcome: OutcomeOK}
+	for _, f := range t.Files {
+		if f.Access == Read {
+			read.Files = append(read.Files, f)
+		} else {
+			written.Files = append(written.Files, f)
+		}
+	}
+	for _, c := range []*Call{read, written} {
+		if len(c.Files) > 0 {
+			take(c.Kind)
+			turn.Calls = append(turn.Calls, c)
+		}
+	}
+	for _, test := range t.Tests {
+		take(KindRun)
+		turn.Calls = append(turn.Calls, &Call{Name: test.Tool, Kind: KindRun, Test: &test})
+	}
+	for _, sp := range t.Spawned {
+		take(KindSpawn)
+		_, id, _ := strings.Cut(sp.Session, "/")
+		turn.Calls = append(turn.Calls, &Call{ID: sp.Call, Name: "spawn", Kind: KindSpawn, Spawn: &Spawn{Session: id, Role: sp.Role, Status: sp.Status}})
+	}
+	for _, kind := range slices.Sorted(maps.Keys(left)) {
+		for range min(left[kind], maxCalls) {
+			turn.Calls = append(turn.Calls, &Call{Name: string(kind), Kind: kind})
+		}
+	}
+	return turn
+}
+
+func (u DeltaUse) use() ModelUse {
+	return ModelUse{Model: stemma.Model{Provider: u.Provider, ID: u.Model, Exact: u.Exact}, Usage: u.Usage}
+}
+
+func sized(n int64) *Text {
+	if n <= 0 {
+		return nil
+	}
+	return &Text{Size: n}
+}
+
+func timeOf(s *string) time.Time {
+	if s == nil {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, *s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}

@@ -1,0 +1,126 @@
+package project
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/attest"
+	"github.com/stemma-dev/stemma/internal/store"
+)
+
+// Sessions folds statements about sessions, in whatever order they come. The
+// zero Sessions is empty.
+type Sessions struct {
+	parts map[string][]agent.Delta
+	dirty map[string]bool
+}
+
+// Fold applies one statement. One of another type changes nothing. The error is
+// of kind stemma.ErrInvalid when the predicate can not be read.
+func (s *Sessions) Fold(st stemma.Statement) error {
+	if st.PredicateType != agent.StatementType {
+		return nil
+	}
+	d, err := attest.As[agent.Delta](st)
+	if err == nil {
+		err = d.Validate()
+	}
+	if err != nil {
+		return fmt.Errorf("statement about a session: %w", err)
+	}
+	if s.parts == nil {
+		s.parts, s.dirty = make(map[string][]agent.Delta), make(map[string]bool)
+	}
+	s.parts[d.Session] = append(s.parts[d.Session], d)
+	s.dirty[d.Session] = true
+	return nil
+}
+
+// Clean forgets which sessions changed.
+func (s *Sessions) Clean() { clear(s.dirty) }
+
+// Changed gives the scopes of the sessions that changed since Clean, by key.
+func (s *Sessions) Changed() []store.Scope {
+	var scopes []store.Scope
+	for key := range s.dirty {
+		scopes = append(scopes, Session(agent.Retell(s.parts[key])))
+	}
+	slices.SortFunc(scopes, func(a, b store.Scope) int { return a.ID.Compare(b.ID) })
+	return scopes
+}
+
+// Tales gives all sessions, by key.
+func (s *Sessions) Tales() []agent.Tale {
+	var all []agent.Tale
+	for _, parts := range s.parts {
+		all = append(all, agent.Retell(parts))
+	}
+	slices.SortFunc(all, func(a, b agent.Tale) int { return cmp.Compare(a.Key, b.Key) })
+	return all
+}
+
+// Session derives the facts of one session: which agent ran and which models it
+// used, what spawned it and what it spawned, what it worked on and what
+// configured it.
+func Session(t agent.Tale) store.Scope {
+	id := stemma.NodeID{Kind: stemma.KindSession, Key: t.Key}
+	scope := store.Scope{ID: id}
+	add := func(from stemma.NodeID, kind stemma.EdgeKind, to stemma.NodeID, method string) {
+		if to.Key == "" || from == to {
+			return
+		}
+		e := stemma.Edge{From: from, Kind: kind, To: to, Source: "session", Strength: stemma.Strength{
+			Tier: stemma.TierClaimed, Assertion: stemma.Declared, Method: method, Confidence: 1,
+		}}
+		for _, have := range scope.Edges {
+			if have.From == from && have.Kind == kind && have.To == to {
+				return
+			}
+		}
+		scope.Edges = append(scope.Edges, e)
+	}
+	s := &t.Session
+	add(id, stemma.EdgeRan, stemma.NodeID{Kind: stemma.KindAgent, Key: s.Agent}, "transcript")
+	if p := s.Parent; p != nil {
+		add(id, stemma.EdgeSpawnedBy, stemma.SessionID(cmp.Or(p.Agent, s.Agent), p.Session), p.Method)
+	}
+	for _, turn := range s.Turns {
+		for _, m := range turn.Models {
+			add(id, stemma.EdgeUsed, stemma.NodeID{Kind: stemma.KindModel, Key: m.Model.Key()}, "transcript")
+		}
+		for _, c := range turn.Calls {
+			if c.Spawn == nil || c.ID == "" {
+				continue
+			}
+			task := stemma.NodeID{Kind: stemma.KindTask, Key: t.Key + "/" + c.ID}
+			add(task, stemma.EdgePlannedBy, id, "call that spawned a session")
+			if c.Spawn.Session != "" {
+				child := stemma.SessionID(s.Agent, c.Spawn.Session)
+				add(child, stemma.EdgeWorkedOn, task, "call that spawned it")
+				add(child, stemma.EdgeSpawnedBy, id, "call of the parent")
+			}
+		}
+	}
+	for _, ticket := range t.Tickets {
+		e := stemma.NodeID{Kind: stemma.KindTicket, Key: "named/" + ticket}
+		add(id, stemma.EdgeWorkedOn, e, "named in a prompt")
+		last := &scope.Edges[len(scope.Edges)-1]
+		if last.To == e {
+			last.Strength.Assertion, last.Strength.Confidence = stemma.Inferred, 0.5
+		}
+	}
+	for _, c := range t.Config {
+		add(id, stemma.EdgeConfiguredBy, stemma.NodeID{Kind: stemma.KindConfig, Key: "sha256:" + c.Digest}, c.Kind+" of the "+c.Scope)
+	}
+	for _, c := range t.Commits {
+		// Which lines are its is not told: it is their candidate.
+		scope.Edges = append(scope.Edges, stemma.Edge{
+			From: stemma.CommitID(c.Commit), Kind: stemma.EdgeWrittenBy, To: id, Source: "session", Candidate: c.Lines,
+			Strength: stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Inferred, Method: c.Method, Confidence: c.Confidence},
+		})
+	}
+	return scope
+}

@@ -35,6 +35,9 @@ type Part struct {
 	Strength  stemma.Strength `json:"strength"`
 	// ModelStrength is that of the model, where it is another than Strength.
 	ModelStrength *stemma.Strength `json:"model_strength,omitempty"`
+	// Via is the commit whose evidence names the owner, where this one is a
+	// rewrite of it; the rule is Strength.Method.
+	Via string `json:"via,omitempty"`
 }
 
 // ModelLines is what one model has in a commit or a change.

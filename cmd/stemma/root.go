@@ -68,7 +68,7 @@ unknown, never human.`,
 	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newWhy(o), newBench(o), newDump(o),
 		newInit(o), newUninit(o), newSync(o), newCapture(o), newHook(), newDoctor(o),
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
-	root.AddCommand(newRecord(o), newTlog(o))
+	root.AddCommand(newRecord(o), newTlog(o), newFsck(o), newRebuild(o))
 	root.AddCommand(newKeys(o), newVerify(o), newExport(o))
 	root.AddCommand(newErase(o), newHold(o), newVault(o))
 	return root

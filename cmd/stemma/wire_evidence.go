@@ -12,9 +12,12 @@ import (
 	"sync"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/reconcile"
 	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/redact"
 	"github.com/stemma-dev/stemma/internal/redact/gitleaks"
+	"github.com/stemma-dev/stemma/internal/sign/filekey"
 	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
 	"github.com/stemma-dev/stemma/internal/tlog"
@@ -160,6 +163,96 @@ func (b *bench) ledger(ctx context.Context) (*record.Ledger, error) {
 		Origin: b.spine.keys.Origin(), Evidence: b.spine.evidence, Recorder: b.spine.recorder,
 		Why: fmt.Errorf("%s can only be read: %w", b.spine.home, stemma.ErrDenied),
 	}, nil
+}
+
+// durableHead reads what the log says of itself is durable; nil where it cannot
+// be read.
+func durableHead(s *spine) (*tlog.Head, string, error) {
+	dir := filepath.Join(s.home, "tlog")
+	where := "tlog/" + tessera.HeadFile
+	head, err := tessera.ReadHead(dir, s.keys.Origin())
+	if errors.Is(err, stemma.ErrNotFound) || errors.Is(err, stemma.ErrInvalid) {
+		return nil, where, nil
+	}
+	return &head, where, err
+}
+
+// checkKeys checks the keys of this machine: that each can be read and is of one
+// piece. It gives how many there are.
+func checkKeys(fault func(record.Fault)) (int, error) {
+	dir, keys, err := machineKeys()
+	bad := func(name string, err error) error {
+		if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrConflict) || errors.Is(err, stemma.ErrNotFound) {
+			fault(record.Fault{Where: "keys/" + name, Reason: err.Error()})
+			return nil
+		}
+		return err
+	}
+	if err != nil {
+		return 0, bad("signing", err)
+	}
+	if len(keys) == 0 {
+		return 0, nil
+	}
+	n := len(keys)
+	if _, err := filekey.Current(dir); err != nil {
+		if err := bad("signing", err); err != nil {
+			return n, err
+		}
+	}
+	public, err := ownLogKeyText()
+	if err != nil {
+		return n, bad(logPublicFile, err)
+	}
+	n++
+	secret, err := os.ReadFile(filepath.Join(dir, logKeyFile))
+	if err != nil {
+		return n, bad(logKeyFile, fmt.Errorf("%v: %w", err, stemma.ErrNotFound))
+	}
+	derived, err := tlog.VerifierKey(string(secret))
+	if err == nil && derived != public {
+		err = fmt.Errorf("it is not the key in %s: %w", logPublicFile, stemma.ErrConflict)
+	}
+	return n, bad(logKeyFile, err)
+}
+
+// deriveAgain derives the graph of the repository into a folder of its own.
+func (b *bench) deriveAgain(ctx context.Context, dir string, bar *bar) (store.Store, error) {
+	defer bar.stop()
+	again, err := sqlite.Open(ctx, dir, organisation)
+	if err != nil {
+		return nil, err
+	}
+	cfg := b.config()
+	cfg.Store, cfg.Progress = again, bar.show
+	if _, err := reconcile.Run(ctx, cfg); err != nil {
+		return nil, errors.Join(err, again.Close())
+	}
+	return again, nil
+}
+
+// openAnew opens the index of a repository after it removed the graph that was
+// there, which cannot be read.
+func openAnew(ctx context.Context, path string) (*bench, error) {
+	cfg := git.Config{}
+	if cache, err := os.UserCacheDir(); err == nil {
+		cfg.Scratch = filepath.Join(cache, "stemma")
+	}
+	repo, err := git.Open(ctx, path, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer repo.Close()
+	dir, _, err := indexDir(repo)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"graph.db", "graph.db-wal", "graph.db-shm"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%v: %w", err, stemma.ErrDenied)
+		}
+	}
+	return open(ctx, path)
 }
 
 // redactor takes out of content what must not be kept.

@@ -10,6 +10,7 @@
 package tessera
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -306,7 +307,8 @@ func readHead(dir, origin string) (tlog.Head, error) {
 		return tlog.Head{}, kindOf(err)
 	}
 	var st state
-	if err := json.Unmarshal(raw, &st); err != nil || len(st.Root) != len(tlog.Hash{}) {
+	err = json.Unmarshal(raw, &st)
+	if again, merr := json.Marshal(st); err != nil || merr != nil || !bytes.Equal(raw, again) || len(st.Root) != len(tlog.Hash{}) {
 		return tlog.Head{}, &tlog.DecodeError{What: path, Reason: "not the state of a tree"}
 	}
 	return tlog.Head{Origin: origin, Size: st.Size, Root: tlog.Hash(st.Root)}, nil
@@ -498,3 +500,10 @@ func (s *shared) prune(from, size uint64) error {
 	}
 	return nil
 }
+
+// HeadFile is where, below a log's folder, its durable head is.
+const HeadFile = ".state/treeState"
+
+// ReadHead reads the durable head of a log that is not open here. The error is
+// ErrNotFound where there is none, and a *tlog.DecodeError where it is damaged.
+func ReadHead(dir, origin string) (tlog.Head, error) { return readHead(dir, origin) }

@@ -172,7 +172,7 @@ func (o *options) checkProgress() func(done, total uint64) {
 // checkGraph compares the index of the repository, where there is one, with a
 // graph that is derived anew.
 func (o *options) checkGraph(ctx context.Context, out *checkedAll, fault func(record.Fault)) error {
-	b, err := open(ctx, o.path)
+	b, err := open(ctx, o.path, o.store)
 	if err != nil {
 		if errors.Is(err, stemma.ErrNotFound) && o.path == "" {
 			return nil // not in a repository
@@ -184,8 +184,8 @@ func (o *options) checkGraph(ctx context.Context, out *checkedAll, fault func(re
 		return err
 	}
 	defer b.close()
-	if b.clone.Repository == "" {
-		return nil // no index yet
+	if b.clone.Repository == "" || b.keptElsewhere() {
+		return nil // no index yet, or one that holds what others indexed too
 	}
 	if err := o.refresh(ctx, b); err != nil && !errors.Is(err, stemma.ErrInvalid) {
 		return err

@@ -61,15 +61,18 @@ The exit status is 5 where they differ.`,
 func (o *options) rebuild(ctx context.Context, compare bool) error {
 	began := time.Now()
 	out := rebuilt{Schema: "stemma.rebuild/v1", Differ: []string{}}
-	b, err := open(ctx, o.path)
+	b, err := open(ctx, o.path, o.store)
 	if errors.Is(err, stemma.ErrInvalid) {
 		out.Damaged = err.Error()
-		b, err = openAnew(ctx, o.path)
+		b, err = openAnew(ctx, o.path, o.store)
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { b.close() }()
+	if compare && b.keptElsewhere() {
+		return fmt.Errorf("--compare is for an index on this machine: a database holds what others indexed too: %w", stemma.ErrInvalid)
+	}
 	if compare && out.Damaged == "" && b.clone.Repository != "" {
 		c, err := o.compareGraph(ctx, b, func(row string) {
 			if len(out.Differ) < maxFaults {
@@ -92,7 +95,7 @@ func (o *options) rebuild(ctx context.Context, compare bool) error {
 	}
 	if out.Damaged != "" {
 		b.close()
-		if b, err = openAnew(ctx, o.path); err != nil {
+		if b, err = openAnew(ctx, o.path, o.store); err != nil {
 			return err
 		}
 		report, err = o.update(ctx, b)

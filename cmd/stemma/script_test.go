@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +21,12 @@ func TestMain(m *testing.M) {
 // Each has a home of its own and a git that knows who it is and what time it
 // is; "at" is when commits are made unless a script says otherwise.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: setup})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata", Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"flip": flip, "replace": replace, "truncate": truncate,
+		},
+	})
 }
 
 // TestStoreScripts runs the stories of a team with a PostgreSQL server. STORE is
@@ -47,4 +54,44 @@ func setup(env *testscript.Env) error {
 	env.Setenv("GIT_COMMITTER_DATE", "2026-03-01T12:00:00Z")
 	config := "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n[protocol \"file\"]\n\tallow = always\n"
 	return os.WriteFile(filepath.Join(env.WorkDir, ".gitconfig"), []byte(config), 0o600)
+}
+
+// damaged reads the one file that a pattern names, and writes it back changed.
+func damaged(ts *testscript.TestScript, pattern string, change func([]byte) []byte) {
+	files, err := filepath.Glob(ts.MkAbs(pattern))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("%s names %d files", pattern, len(files))
+	}
+	data, err := os.ReadFile(files[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(files[0], change(data), 0o600))
+}
+
+// flip changes the lowest bit of a byte: flip file offset.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	damaged(ts, args[0], func(data []byte) []byte {
+		data[at] ^= 1
+		return data
+	})
+}
+
+// replace puts a text of the same length in the place of all others: replace
+// file old new.
+func replace(ts *testscript.TestScript, _ bool, args []string) {
+	damaged(ts, args[0], func(data []byte) []byte {
+		if !bytes.Contains(data, []byte(args[1])) || len(args[1]) != len(args[2]) {
+			ts.Fatalf("%q is not in %s, or is of another length than %q", args[1], args[0], args[2])
+		}
+		return bytes.ReplaceAll(data, []byte(args[1]), []byte(args[2]))
+	})
+}
+
+// truncate cuts a file: truncate file length.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	damaged(ts, args[0], func(data []byte) []byte { return data[:n] })
 }

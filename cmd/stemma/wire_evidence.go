@@ -233,7 +233,7 @@ func (b *bench) deriveAgain(ctx context.Context, dir string, bar *bar) (store.St
 
 // openAnew opens the index of a repository after it removed the graph that was
 // there, which cannot be read.
-func openAnew(ctx context.Context, path string) (*bench, error) {
+func openAnew(ctx context.Context, path, address string) (*bench, error) {
 	cfg := git.Config{}
 	if cache, err := os.UserCacheDir(); err == nil {
 		cfg.Scratch = filepath.Join(cache, "stemma")
@@ -252,7 +252,7 @@ func openAnew(ctx context.Context, path string) (*bench, error) {
 			return nil, fmt.Errorf("%v: %w", err, stemma.ErrDenied)
 		}
 	}
-	return open(ctx, path)
+	return open(ctx, path, address)
 }
 
 // redactor takes out of content what must not be kept.

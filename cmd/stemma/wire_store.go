@@ -85,7 +85,11 @@ func (s shared) observer(path string) string {
 // openStore opens the store at its address, or the one in dir.
 func openStore(ctx context.Context, dir string, s shared) (store.Store, error) {
 	if s.address == "" {
-		return sqlite.Open(ctx, dir, organisation)
+		db, err := sqlite.Open(ctx, dir, organisation)
+		if err != nil {
+			return nil, err // and not a store that is nil
+		}
+		return db, nil
 	}
 	db, err := postgres.Open(ctx, s.address, s.organisation)
 	if err != nil {

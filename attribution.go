@@ -26,6 +26,9 @@ type Attribution struct {
 	// Conflicts counts the lines on which sources that speak of single lines
 	// contradict each other. They are unknown, with all claimants as candidates.
 	Conflicts int
+	// Ambiguous counts the lines that rewrites of two commits give to two owners.
+	// They are unknown, with a range of no owner.
+	Ambiguous int
 
 	// Algorithm is the version of the rules that made this row.
 	Algorithm int
@@ -51,6 +54,15 @@ type Owner struct {
 	ModelStrength Strength
 	Lines         int // lines of Class that it owns
 	Candidate     int // unknown lines it may have written
+
+	// Via is the commit whose evidence names the owner, where this one is a
+	// rewrite of it or brings its lines back: full hex object id, else "". The
+	// rule that says so is Strength.Method. What took part in that other commit
+	// alone is no owner here.
+	Via string
+	// Gone says that the objects of Via are in the repository no more, so that
+	// the lines can not be computed again.
+	Gone bool
 }
 
 // StrengthOfModel is how strong it is that the owner used its model.

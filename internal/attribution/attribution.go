@@ -58,9 +58,11 @@ type Said struct {
 }
 
 // Commit attributes the lines that the commit added. Sources that come first
-// in said give the owner of a line where several agree on its class.
-func Commit(c *git.Commit, diff git.Diff, said []Said, rules Rules) stemma.Attribution {
+// in said give the owner of a line where several agree on its class. rewritten
+// is what rewrites tell of lines that no source speaks of; nil is nothing.
+func Commit(c *git.Commit, diff git.Diff, said []Said, rewritten *Rewritten, rules Rules) stemma.Attribution {
 	w := newWork(c, diff, said, rules)
+	w.rewritten = rewritten
 	w.rest()
 	w.files(diff.Files)
 	w.took()
@@ -99,13 +101,17 @@ type work struct {
 	said   []Said
 	row    stemma.Attribution
 	owners map[ownerKey]int
-	whole  int // index of the source whose agent authored the commit, or -1
+
+	rewritten *Rewritten
+
+	whole int // index of the source whose agent authored the commit, or -1
 }
 
 // ownerKey is what makes two claims have one owner.
 type ownerKey struct {
 	source, session, person, model string
 	class                          stemma.Class
+	via, rule                      string
 }
 
 // rest decides what becomes of lines that no claim covers.
@@ -155,7 +161,7 @@ func (w *work) files(files []git.FileDiff) {
 		generated := w.rules.Generated != nil && w.rules.Generated(f.Path)
 		line := stemma.FileLines{Path: f.Path, Added: f.Added, Generated: generated}
 		switch of := claims[f.Path]; {
-		case len(of) > 0:
+		case len(of) > 0, !generated && w.rewritten.has(f.Path):
 			w.claimed(f, of, &line)
 		case generated:
 			w.row.Lines.Count(stemma.ClassGenerated, f.Added)
@@ -222,7 +228,7 @@ func (w *work) claimed(f git.FileDiff, of []claimRef, line *stemma.FileLines) {
 					speak = append(speak, claimRef{l.source, int(c)})
 				}
 			}
-			d := w.decide(speak, line.Generated)
+			d := w.decide(speak, f.Path, n, line.Generated)
 			if d.class == stemma.ClassUnknown && !d.conflict {
 				w.mayHaveLine(may, at)
 			}
@@ -352,13 +358,16 @@ type decision struct {
 }
 
 // decide joins the claims on one added line.
-func (w *work) decide(speak []claimRef, generated bool) decision {
+func (w *work) decide(speak []claimRef, path string, n int, generated bool) decision {
 	same := w.compare(speak)
 	switch {
 	case generated:
 		// Claims on generated lines are counted with their source, and no more.
 		return decision{class: stemma.ClassGenerated, owner: -1}
 	case len(speak) == 0:
+		if of, ok := w.rewritten.at(path, n); ok {
+			return w.rewrite(of)
+		}
 		w.wholeAlone(1)
 		if w.row.RestOwner >= 0 {
 			return decision{class: w.row.Rest, owner: w.row.RestOwner}
@@ -484,7 +493,10 @@ func sessionKey(oid string, s notes.Session) string {
 
 // owner gives the index of this owner in the row, which it joins if it is new.
 func (w *work) owner(o stemma.Owner) int {
-	k := ownerKey{source: o.Source, session: o.Session, person: o.Person, model: o.Model.Key(), class: o.Class}
+	k := ownerKey{source: o.Source, session: o.Session, person: o.Person, model: o.Model.Key(), class: o.Class, via: o.Via}
+	if o.Via != "" {
+		k.rule = o.Strength.Method
+	}
 	if i, ok := w.owners[k]; ok {
 		// Lines of one owner that are known in several ways are known as well as
 		// the weakest.
@@ -514,7 +526,7 @@ func (w *work) took() {
 // tookPart adds the sessions of one source that are wanted now.
 func (w *work) tookPart(source int, wanted func(notes.Session) bool) {
 	s := w.said[source]
-	open := w.row.Lines.Unknown - w.row.Conflicts
+	open := w.row.Lines.Unknown - w.row.Conflicts - w.row.Ambiguous
 	if len(s.Claims) > 0 && !s.Partial {
 		// A source that tells lines has told which are this session's: none.
 		open = 0
@@ -592,6 +604,7 @@ func (w *work) digest(diff git.Diff) string {
 		text(h, s.Source)
 		text(h, s.Input)
 	}
+	w.rewritten.digest(h)
 	text(h, diff.Unreadable)
 	byPath := slices.Clone(diff.Files)
 	slices.SortFunc(byPath, func(a, b git.FileDiff) int { return cmp.Compare(a.Path, b.Path) })

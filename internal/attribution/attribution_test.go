@@ -100,7 +100,7 @@ func TestCommit(t *testing.T) {
 		{"what could not be read has no lines", modern(), git.Diff{Commit: commitID, Unreadable: "gone"}, nil, stemma.Lines{}, 0, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			row := Commit(test.commit, test.diff, test.said, rules)
+			row := Commit(test.commit, test.diff, test.said, nil, rules)
 			if row.Lines != test.want {
 				t.Errorf("Lines = %+v, want %+v", row.Lines, test.want)
 			}
@@ -172,7 +172,7 @@ func check(t *testing.T, row stemma.Attribution, d git.Diff) {
 
 func TestTrailerAndNoteOfOneAgentAreOneSession(t *testing.T) {
 	d := diff(file("a", git.LineRange{Start: 1, End: 10}))
-	row := Commit(modern(), d, []Said{note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 4})), trailer("claude-code")}, rules)
+	row := Commit(modern(), d, []Said{note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 4})), trailer("claude-code")}, nil, rules)
 	if len(row.Owners) != 1 {
 		t.Fatalf("owners = %+v, want the session of the note alone", row.Owners)
 	}
@@ -180,7 +180,7 @@ func TestTrailerAndNoteOfOneAgentAreOneSession(t *testing.T) {
 	if o.Session != "claude-code/s1" || o.Lines != 4 || o.Candidate != 6 {
 		t.Errorf("owner = %+v, want claude-code/s1 with 4 lines and 6 as candidate", o)
 	}
-	row = Commit(modern(), d, []Said{note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 4})), trailer("codex")}, rules)
+	row = Commit(modern(), d, []Said{note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 4})), trailer("codex")}, nil, rules)
 	if len(row.Owners) != 2 || row.Owners[1].Session != "codex/commit@"+commitID || row.Owners[1].Candidate != 6 {
 		t.Errorf("owners = %+v, want a session of codex as candidate of 6 lines", row.Owners)
 	}
@@ -190,7 +190,7 @@ func TestAgreementBetweenSources(t *testing.T) {
 	d := diff(file("a", git.LineRange{Start: 1, End: 10}))
 	one := note("claude-code", "s1", "m", ai("a", notes.Range{Start: 1, End: 6}))
 	two := note("codex", "s2", "n", ai("a", notes.Range{Start: 5, End: 8}))
-	row := Commit(modern(), d, []Said{one, two}, rules)
+	row := Commit(modern(), d, []Said{one, two}, nil, rules)
 	if want := (stemma.Lines{AI: 8, Unknown: 2}); row.Lines != want {
 		t.Errorf("Lines = %+v, want %+v", row.Lines, want)
 	}
@@ -208,7 +208,7 @@ func TestAgreementBetweenSources(t *testing.T) {
 
 func TestAuthorAndNoteAreCompared(t *testing.T) {
 	d := diff(file("a", git.LineRange{Start: 1, End: 10}))
-	row := Commit(modern(), d, []Said{note("devin", "s1", "m", ai("a", notes.Range{Start: 1, End: 4}), human("a", "h_1", notes.Range{Start: 5, End: 5})), author("devin")}, rules)
+	row := Commit(modern(), d, []Said{note("devin", "s1", "m", ai("a", notes.Range{Start: 1, End: 4}), human("a", "h_1", notes.Range{Start: 5, End: 5})), author("devin")}, nil, rules)
 	if want := (stemma.Lines{AI: 9, Human: 1}); row.Lines != want {
 		t.Errorf("Lines = %+v, want %+v", row.Lines, want)
 	}
@@ -231,18 +231,18 @@ func TestInputTellsRowsApart(t *testing.T) {
 	generated.Generated = func(string) bool { return true }
 	inputs := make(map[string]string)
 	for name, row := range map[string]stemma.Attribution{
-		"nothing":   Commit(modern(), d, nil, plain),
-		"note":      Commit(modern(), d, []Said{n}, plain),
-		"other":     Commit(modern(), d, []Said{other}, plain),
-		"generated": Commit(modern(), d, []Said{n}, generated),
-		"diff":      Commit(modern(), diff(file("a", git.LineRange{Start: 2, End: 11})), []Said{n}, plain),
+		"nothing":   Commit(modern(), d, nil, nil, plain),
+		"note":      Commit(modern(), d, []Said{n}, nil, plain),
+		"other":     Commit(modern(), d, []Said{other}, nil, plain),
+		"generated": Commit(modern(), d, []Said{n}, nil, generated),
+		"diff":      Commit(modern(), diff(file("a", git.LineRange{Start: 2, End: 11})), []Said{n}, nil, plain),
 	} {
 		if twin, ok := inputs[row.Input]; ok {
 			t.Errorf("%s and %s have one input digest", name, twin)
 		}
 		inputs[row.Input] = name
 	}
-	if a, b := Commit(modern(), d, []Said{n}, plain).Input, Commit(modern(), d, []Said{n}, plain).Input; a != b {
+	if a, b := Commit(modern(), d, []Said{n}, nil, plain).Input, Commit(modern(), d, []Said{n}, nil, plain).Input; a != b {
 		t.Errorf("the same input gives %s and %s", a, b)
 	}
 }
@@ -265,7 +265,7 @@ func TestAnyEvidence(t *testing.T) {
 				said = append(said, randomNote(r))
 			}
 		}
-		row := Commit(at(r.Int64N(1800000000)), d, said, rules)
+		row := Commit(at(r.Int64N(1800000000)), d, said, nil, rules)
 		check(t, row, d)
 		if t.Failed() {
 			t.Fatalf("evidence %+v on %+v gave %+v", said, d, row)
@@ -308,6 +308,6 @@ func BenchmarkCommit(b *testing.B) {
 	d := diff(file("a", git.LineRange{Start: 1, End: 10000}))
 	said := []Said{note("claude-code", "s", "m", ai("a", notes.Range{Start: 100, End: 9000})), trailer("codex")}
 	for b.Loop() {
-		Commit(modern(), d, said, rules)
+		Commit(modern(), d, said, nil, rules)
 	}
 }

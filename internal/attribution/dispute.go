@@ -69,7 +69,7 @@ func (w *work) disputes(f git.FileDiff, of []claimRef) []Dispute {
 				found[i].End = n
 				continue
 			}
-			class := w.decide(speak, generated).class
+			class := w.decide(speak, f.Path, n, generated).class
 			found, last = append(found, Dispute{Path: f.Path, Start: n, End: n, Class: class, Says: w.sayings(speak)}), speak
 		}
 	}

@@ -63,7 +63,7 @@ func Attribute(ctx context.Context, cfg Config, commit string) (Attributed, erro
 		}
 		rules := r.rules(generated)
 		return Attributed{
-			Row:      attribution.Commit(c, diff, said, rules),
+			Row:      attribution.Commit(c, diff, said, nil, rules),
 			Said:     said,
 			Disputes: attribution.Disputes(c, diff, said, rules),
 		}, nil

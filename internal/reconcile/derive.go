@@ -204,7 +204,7 @@ func (d *derivation) scope(ctx context.Context, diff git.Diff) (store.Scope, err
 	if err != nil {
 		return store.Scope{}, err
 	}
-	row := attribution.Commit(w.commit, diff, said, d.run.rules(generated))
+	row := attribution.Commit(w.commit, diff, said, nil, d.run.rules(generated))
 	if w.again {
 		d.plan.redone = append(d.plan.redone, diff.Commit)
 		d.run.report.Redone++

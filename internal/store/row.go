@@ -15,7 +15,7 @@ const MaxRow = 64 << 20
 
 // rowVersion is the first byte of a row. Rows are derived, so that a backend
 // answers a new version by dropping its graph, never by reading two versions.
-const rowVersion = 2
+const rowVersion = 3
 
 // PathID gives the number that stands for a path in rows, and makes one for a
 // path that has none.
@@ -38,7 +38,7 @@ type PathName func(id int64) (string, error)
 //	lines      by class
 //	owners     count, then each; a string met before is a reference to it
 //	files      each: added<<2 | ranges<<1 | generated, then its ranges
-//	sources, conflicts, unreadable   where the flags say so
+//	sources, conflicts, unreadable, ambiguous   where the flags say so
 //
 // The path ids come first so that [RowPaths] need not read the rest.
 func AppendRow(dst []byte, a *stemma.Attribution, id PathID) ([]byte, error) {
@@ -102,8 +102,15 @@ const (
 	rowSources
 	rowConflicts
 	rowUnreadable
-	rowExact // of an owner: its model is exact
-	rowModel // of an owner: its model has a strength of its own
+	rowAmbiguous
+)
+
+// What the flags byte of an owner says.
+const (
+	rowExact = 1 << iota // its model is exact
+	rowModel             // its model has a strength of its own
+	rowVia
+	rowGone
 )
 
 // rowClasses gives the number of a class; the empty one stands for an
@@ -132,6 +139,9 @@ func (w *rowWriter) attribution(a *stemma.Attribution) {
 	if a.Unreadable != "" {
 		flags |= rowUnreadable
 	}
+	if a.Ambiguous != 0 {
+		flags |= rowAmbiguous
+	}
 	w.byte(flags)
 	w.signed(a.Time)
 	w.class(a.Rest)
@@ -159,6 +169,9 @@ func (w *rowWriter) attribution(a *stemma.Attribution) {
 	if a.Unreadable != "" {
 		w.string(a.Unreadable)
 	}
+	if a.Ambiguous != 0 {
+		w.count(a.Ambiguous)
+	}
 }
 
 func (w *rowWriter) ownerEntry(o *stemma.Owner) {
@@ -169,6 +182,12 @@ func (w *rowWriter) ownerEntry(o *stemma.Owner) {
 	own := o.ModelStrength != (stemma.Strength{})
 	if own {
 		flags |= rowModel
+	}
+	if o.Via != "" {
+		flags |= rowVia
+	}
+	if o.Gone {
+		flags |= rowGone
 	}
 	w.byte(flags)
 	for _, s := range []string{
@@ -187,6 +206,9 @@ func (w *rowWriter) ownerEntry(o *stemma.Owner) {
 			w.string(s)
 		}
 		w.confidence(o.ModelStrength.Confidence)
+	}
+	if o.Via != "" {
+		w.string(o.Via)
 	}
 }
 

@@ -261,7 +261,7 @@ func attributions() map[string]stemma.Attribution {
 				{Source: "git-ai", Lines: stemma.Lines{AI: 1}, Outside: 1, Alone: 2, Agree: 3, Differ: 4, Took: 5},
 				{Source: "trailers", Problem: "cut short"},
 			},
-			Conflicts: 3, Algorithm: 1, Input: strings.Repeat("0f", 32), Unreadable: "half",
+			Conflicts: 3, Ambiguous: 2, Algorithm: 1, Input: strings.Repeat("0f", 32), Unreadable: "half",
 		},
 	}
 }
@@ -275,7 +275,7 @@ func randomAttribution(rnd *rand.Rand) stemma.Attribution {
 	lines := func() stemma.Lines { return stemma.Lines{AI: count(), Human: count(), Unknown: count()} }
 	a := stemma.Attribution{
 		Commit: fmt.Sprint("commit", rnd.IntN(100)), Time: rnd.Int64() - rnd.Int64(), Merge: rnd.IntN(2) == 0,
-		Lines: lines(), Rest: class(), RestOwner: -1, Algorithm: count(), Input: word(), Unreadable: word(), Conflicts: count(),
+		Lines: lines(), Rest: class(), RestOwner: -1, Algorithm: count(), Input: word(), Unreadable: word(), Conflicts: count(), Ambiguous: count(),
 	}
 	for range rnd.IntN(4) {
 		a.Owners = append(a.Owners, stemma.Owner{

@@ -80,11 +80,14 @@ func (r *rowReader) attribution(a *stemma.Attribution, files int) {
 	if flags&rowUnreadable != 0 {
 		a.Unreadable = r.string()
 	}
+	if flags&rowAmbiguous != 0 {
+		a.Ambiguous = r.count()
+	}
 }
 
 func (r *rowReader) ownerEntry(o *stemma.Owner) {
 	flags := r.byte()
-	o.Model.Exact = flags&rowExact != 0
+	o.Model.Exact, o.Gone = flags&rowExact != 0, flags&rowGone != 0
 	for _, s := range []*string{
 		&o.Session, &o.Person, &o.Agent, &o.AgentVersion,
 		&o.Model.Provider, &o.Model.ID, &o.Model.Raw, &o.Source,
@@ -101,6 +104,9 @@ func (r *rowReader) ownerEntry(o *stemma.Owner) {
 			*s = r.string()
 		}
 		o.ModelStrength.Confidence = r.confidence()
+	}
+	if flags&rowVia != 0 {
+		o.Via = r.string()
 	}
 }
 

@@ -32,7 +32,7 @@ const (
 	applicationID   = 0x73746d61 // "stma"
 	evidenceVersion = 1          // of the last file in migrations
 	envelopeVersion = 2          // of the last file in evidence
-	graphVersion    = 3          // of graph.sql
+	graphVersion    = 4          // of graph.sql and of the rows in it
 )
 
 //go:embed migrations/*.sql

@@ -1,0 +1,428 @@
+package attribution
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/git"
+)
+
+// resolution is the work of one [Resolve].
+type resolution struct {
+	target Version
+	known  Known
+
+	files   []targetFile
+	byPath  map[string]int // indexes into files
+	byBlob  map[string][]int
+	byPatch map[string][]int
+	lines   map[git.Line]bool // that the target adds, and that say something
+	signed  map[signedLine]int
+	weight  int // of lines
+}
+
+// targetFile is a file of the target and what is claimed of its added lines.
+type targetFile struct {
+	*git.FileDiff
+	lines  []addedLine
+	cells  []cell // for each of lines
+	weight int
+}
+
+// cell is what the first rule that speaks of a line says of it.
+type cell struct {
+	rule   int // index into ruleOrder
+	claims []claimed
+}
+
+type claimed struct {
+	owner stemma.Owner
+	near  bool  // the two commits have one author line
+	time  int64 // of the commit it comes by
+}
+
+// signedLine is a line of a patch: added or taken away.
+type signedLine struct {
+	line  git.Line
+	added bool
+}
+
+// usable reports whether a difference holds lines to compare.
+func usable(d git.Diff) bool {
+	return d.Unreadable == "" && slices.ContainsFunc(d.Files, func(f git.FileDiff) bool { return len(f.Hunks) > 0 })
+}
+
+func newResolution(target Version, known Known) *resolution {
+	r := &resolution{
+		target: target, known: known,
+		byPath: make(map[string]int), byBlob: make(map[string][]int), byPatch: make(map[string][]int),
+		lines: make(map[git.Line]bool), signed: signedLines(target.Diff),
+	}
+	for i := range target.Diff.Files {
+		f := &target.Diff.Files[i]
+		if known.Generated != nil && known.Generated(f.Path) || len(f.Hunks) == 0 || f.Added == 0 {
+			continue
+		}
+		t := targetFile{FileDiff: f, lines: linesOf(f, false)}
+		t.cells = make([]cell, len(t.lines))
+		for _, l := range t.lines {
+			t.weight += l.line.Weight()
+			if l.line.Weight() >= anchorPair && !r.lines[l.line] {
+				r.lines[l.line] = true
+				r.weight += l.line.Weight()
+			}
+		}
+		n := len(r.files)
+		r.files = append(r.files, t)
+		r.byPath[f.Path] = n
+		if f.New != "" {
+			r.byBlob[f.New] = append(r.byBlob[f.New], n)
+		}
+		patch := patchID(f)
+		r.byPatch[patch] = append(r.byPatch[patch], n)
+	}
+	return r
+}
+
+// patchID is what git patch-id --stable would say of one file's difference
+// without context lines and names: the lines taken away and added, hunk by hunk,
+// without white space and without their places.
+//
+// It is made from the difference that is read anyway, and not by git patch-id,
+// which wants a second one with context, knows no single files, and calls two
+// patches different when a neighbouring line changed.
+func patchID(f *git.FileDiff) string {
+	var b strings.Builder
+	for _, h := range f.Hunks {
+		b.WriteString(digestLines(h.Removed))
+		b.WriteString(digestLines(h.Added))
+	}
+	return b.String()
+}
+
+func signedLines(d git.Diff) map[signedLine]int {
+	lines := make(map[signedLine]int)
+	for _, f := range d.Files {
+		for _, h := range f.Hunks {
+			for _, l := range h.Removed {
+				if l.Weight() > 0 {
+					lines[signedLine{l, false}]++
+				}
+			}
+			for _, l := range h.Added {
+				if l.Weight() > 0 {
+					lines[signedLine{l, true}]++
+				}
+			}
+		}
+	}
+	return lines
+}
+
+// share is the part of the lines of two patches that they have in common, and
+// how many of them there are in the smaller one.
+func share(a, b map[signedLine]int) (float64, int) {
+	common, inA, inB := 0, 0, 0
+	for l, n := range a {
+		inA += n
+		common += min(n, b[l])
+	}
+	for _, n := range b {
+		inB += n
+	}
+	if inA+inB == 0 {
+		return 0, 0
+	}
+	return 2 * float64(common) / float64(inA+inB), min(inA, inB)
+}
+
+// claim notes that a line of the target is a line of another commit.
+func (r *resolution) claim(file, line int, rule string, c claimed) {
+	n := slices.Index(ruleOrder, rule)
+	at := &r.files[file].cells[line]
+	switch {
+	case c.owner == stemma.Owner{}:
+		return // nobody is known to have written it
+	case len(at.claims) == 0 || n < at.rule:
+		at.rule, at.claims = n, at.claims[:0]
+	case n > at.rule:
+		return
+	}
+	at.claims = append(at.claims, c)
+}
+
+// series claims what the commits of one series, youngest first, tell.
+func (r *resolution) series(of []*Origin) {
+	kin := r.known.SameTree || r.kin(of)
+	final := make(map[string]string) // path at the time of an origin -> path at the end
+	names := make([]map[string]string, len(of))
+	for i, o := range of {
+		names[i] = make(map[string]string, len(o.Diff.Files))
+		for _, f := range o.Diff.Files {
+			names[i][f.Path] = cmp.Or(final[f.Path], f.Path)
+		}
+		for _, f := range o.Diff.Files {
+			if f.OldPath != "" {
+				final[f.OldPath] = names[i][f.Path]
+			}
+		}
+	}
+	owners := make([]*owners, len(of))
+	for i, o := range of {
+		owners[i] = ownersOf(o.Row)
+		near := nearOf(o.Commit, r.target.Commit)
+		if owners[i] != nil {
+			r.exact(o, owners[i], names[i], kin || near, near)
+		}
+		if o.History || owners[i] == nil {
+			continue
+		}
+		if common, lines := share(r.signed, signedLines(o.Diff)); near && common >= pairShareNear || common >= pairShare && lines >= pairLines {
+			r.pair(o, owners[i], names[i], near)
+		}
+	}
+	if kin && !of[0].History {
+		r.hunks(of, owners, names)
+	}
+}
+
+// nearOf reports whether two commits have one author line: git keeps it when it
+// rewrites a commit.
+func nearOf(a, b *git.Commit) bool {
+	return a.Author.Time > 0 && a.Author == b.Author
+}
+
+// kin reports whether the target shares so much with a series that it can be
+// made from it.
+func (r *resolution) kin(of []*Origin) bool {
+	seen := make(map[git.Line]bool)
+	common, weight := 0, 0
+	for _, o := range of {
+		if nearOf(o.Commit, r.target.Commit) {
+			return true
+		}
+		for _, f := range o.Diff.Files {
+			for _, h := range f.Hunks {
+				for _, l := range h.Added {
+					if l.Weight() < anchorPair || seen[l] {
+						continue
+					}
+					seen[l] = true
+					weight += l.Weight()
+					if r.lines[l] {
+						common += l.Weight()
+					}
+				}
+			}
+		}
+	}
+	return common >= kinWeight && float64(common) >= kinShare*float64(min(weight, r.weight))
+}
+
+// exact claims the lines of files that are the same blob or the same patch.
+func (r *resolution) exact(o *Origin, who *owners, names map[string]string, kin, near bool) {
+	for i := range o.Diff.Files {
+		g := &o.Diff.Files[i]
+		if len(g.Hunks) == 0 || g.Added == 0 || !who.has(g.Path) {
+			continue
+		}
+		enough := func(n int) bool {
+			f := &r.files[n]
+			return f.weight >= strangeFile || kin && samePlace(f.Path, names[g.Path])
+		}
+		patch := patchID(g)
+		for _, n := range r.byPatch[patch] {
+			f := &r.files[n]
+			if !enough(n) || !r.bestPlace(r.byPatch[patch], n, names[g.Path]) {
+				continue
+			}
+			rule := RulePatch
+			if f.New == g.New && f.Old == g.Old {
+				rule = RuleBlob
+			}
+			for j, l := range linesOf(g, false) {
+				r.claim(n, j, rule, claimed{who.at(g.Path, l.at, rule), near, o.Commit.Committer.Time})
+			}
+		}
+		for _, n := range r.byBlob[g.New] {
+			if !enough(n) || !r.bestPlace(r.byBlob[g.New], n, names[g.Path]) {
+				continue
+			}
+			for _, l := range linesOf(g, false) {
+				if j, ok := r.files[n].index(l.at); ok {
+					r.claim(n, j, RuleBlob, claimed{who.at(g.Path, l.at, RuleBlob), near, o.Commit.Committer.Time})
+				}
+			}
+		}
+	}
+}
+
+// bestPlace reports whether no other file of those that match has the name that
+// the origin's file has, where this one has not.
+func (r *resolution) bestPlace(all []int, n int, name string) bool {
+	if samePlace(r.files[n].Path, name) {
+		return true
+	}
+	return !slices.ContainsFunc(all, func(m int) bool { return samePlace(r.files[m].Path, name) })
+}
+
+// samePlace reports whether two paths are one, or one is the other below a
+// folder, as after a subtree merge.
+func samePlace(a, b string) bool {
+	return a == b || strings.HasSuffix(a, "/"+b) || strings.HasSuffix(b, "/"+a)
+}
+
+// index gives the index of an added line by its place.
+func (f *targetFile) index(at int) (int, bool) {
+	return slices.BinarySearchFunc(f.lines, at, func(l addedLine, at int) int { return cmp.Compare(l.at, at) })
+}
+
+// fileAt gives the target's file that has this name, or has it below a folder.
+func (r *resolution) fileAt(name string) (int, bool) {
+	if n, ok := r.byPath[name]; ok {
+		return n, true
+	}
+	found, ok := 0, false
+	for n := range r.files {
+		if samePlace(r.files[n].Path, name) {
+			if ok {
+				return 0, false // two: neither
+			}
+			found, ok = n, true
+		}
+	}
+	return found, ok
+}
+
+// pair claims what is aligned between two commits that are one, rewritten.
+func (r *resolution) pair(o *Origin, who *owners, names map[string]string, near bool) {
+	for i := range o.Diff.Files {
+		g := &o.Diff.Files[i]
+		n, ok := r.fileAt(names[g.Path])
+		if !ok || !who.has(g.Path) {
+			continue
+		}
+		theirs := linesOf(g, false)
+		for _, p := range align(r.files[n].lines, theirs, anchorPair, enoughPair) {
+			r.claim(n, p.a, RulePair, claimed{who.at(g.Path, theirs[p.b].at, RulePair), near, o.Commit.Committer.Time})
+		}
+	}
+}
+
+// hunks claims the blocks that the target has from a series. The youngest that
+// has a block is asked, also where it has no owner for it.
+func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]string) {
+	rule := RuleHunk
+	if r.known.SameTree {
+		rule = RuleSquash
+	}
+	open := make(map[int][]int) // file -> indexes of lines that no younger commit has
+	for i, o := range of {
+		for k := range o.Diff.Files {
+			g := &o.Diff.Files[k]
+			n, ok := r.fileAt(names[i][g.Path])
+			if !ok {
+				continue
+			}
+			left, begun := open[n]
+			if !begun {
+				for j := range r.files[n].lines {
+					left = append(left, j)
+				}
+			}
+			ours := make([]addedLine, len(left))
+			for j, at := range left {
+				ours[j] = r.files[n].lines[at]
+			}
+			theirs := linesOf(g, true)
+			taken := make(map[int]bool)
+			for _, p := range align(ours, theirs, anchorHunk, enoughHunk) {
+				taken[left[p.a]] = true
+				if who[i] != nil {
+					r.claim(n, left[p.a], rule, claimed{who[i].at(g.Path, theirs[p.b].at, rule), nearOf(o.Commit, r.target.Commit), o.Commit.Committer.Time})
+				}
+			}
+			open[n] = slices.DeleteFunc(left, func(j int) bool { return taken[j] })
+		}
+	}
+}
+
+// restored claims what is known by more than content.
+func (r *resolution) restored() {
+	for _, run := range r.known.Restored {
+		n, ok := r.byPath[run.Path]
+		if !ok {
+			continue
+		}
+		for i, o := range run.Owner {
+			j, ok := r.files[n].index(run.Line + i)
+			if ok && o != (stemma.Owner{}) {
+				r.claim(n, j, run.Rule, claimed{owner: by(o, run.Rule, run.Via[i])})
+			}
+		}
+	}
+}
+
+// result joins the claims on each line.
+func (r *resolution) result() *Rewritten {
+	out := &Rewritten{Files: make(map[string][]ResolvedRun)}
+	index := make(map[stemma.Owner]int)
+	number := func(o stemma.Owner) int {
+		n, ok := index[o]
+		if !ok {
+			n = len(out.Owners)
+			index[o] = n
+			out.Owners = append(out.Owners, o)
+		}
+		return n
+	}
+	slices.SortFunc(r.files, func(a, b targetFile) int { return strings.Compare(a.Path, b.Path) })
+	for _, f := range r.files {
+		for j, c := range f.cells {
+			var owners []int
+			for _, o := range settle(c.claims) {
+				owners = append(owners, number(o))
+			}
+			if len(owners) == 0 {
+				lost, _ := r.known.Lost.at(f.Path, f.lines[j].at)
+				for _, n := range lost {
+					o := r.known.Lost.Owners[n]
+					o.Gone = true
+					owners = append(owners, number(o))
+				}
+			}
+			if len(owners) > 0 {
+				slices.Sort(owners)
+				out.add(f.Path, f.lines[j].at, owners)
+			}
+		}
+	}
+	if len(out.Files) == 0 {
+		return nil
+	}
+	return out
+}
+
+// settle gives the one owner that all claims on a line name, by the way that
+// says most, or each of several. Where a commit with the target's author line
+// speaks, the others do not.
+func settle(claims []claimed) []stemma.Owner {
+	if slices.ContainsFunc(claims, func(c claimed) bool { return c.near }) {
+		claims = slices.DeleteFunc(claims, func(c claimed) bool { return !c.near })
+	}
+	slices.SortFunc(claims, func(a, b claimed) int {
+		return cmp.Or(cmp.Compare(b.time, a.time), strings.Compare(a.owner.Via, b.owner.Via))
+	})
+	var owners []stemma.Owner
+	for _, c := range claims {
+		same := func(o stemma.Owner) bool {
+			return o.Session == c.owner.Session && o.Person == c.owner.Person && o.Class == c.owner.Class
+		}
+		if !slices.ContainsFunc(owners, same) {
+			owners = append(owners, c.owner)
+		}
+	}
+	return owners
+}

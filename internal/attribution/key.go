@@ -33,7 +33,7 @@ const (
 	minSample = 30  // weight of a line that may have one
 	sampled   = 8   // one line of so many has one
 	maxBlocks = 128 // of one commit
-	maxLines  = 64  // of one commit
+	maxLines  = 128 // of one commit
 	maxBlobs  = 512 // of one commit
 )
 
@@ -55,6 +55,9 @@ func KeysOf(c *git.Commit, diff git.Diff, generated func(path string) bool) Keys
 			if w >= minBlock {
 				added = append(added, block{w, h.Added})
 			}
+			if w >= enoughMove {
+				lines = append(lines, least(h.Added))
+			}
 			if w := weigh(h.Removed); w >= minBlock {
 				lost = append(lost, block{w, h.Removed})
 			}
@@ -69,6 +72,13 @@ func KeysOf(c *git.Commit, diff git.Diff, generated func(path string) bool) Keys
 			k.Own = append(k.Own, "blob:"+f.New)
 		}
 		total += weight
+	}
+	for _, b := range Moved(diff) {
+		for i := range diff.Files {
+			if f := &diff.Files[i]; f.Path == b.Path {
+				lines = append(lines, least(b.of(f)))
+			}
+		}
 	}
 	if a := c.Author; total > 0 && a.Time > 0 && a.Name+a.Mail != "" {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", a.Name, a.Mail, a.Time))
@@ -85,11 +95,23 @@ func KeysOf(c *git.Commit, diff git.Diff, generated func(path string) bool) Keys
 		k.Lost = append(k.Lost, "lost:"+b)
 	}
 	slices.Sort(lines)
-	lines = slices.Compact(lines)
+	lines = slices.DeleteFunc(slices.Compact(lines), func(l git.Line) bool { return l == 0 })
 	for _, l := range lines[:min(len(lines), maxLines)] {
 		k.Own = append(k.Own, fmt.Sprintf("line:%016x", uint64(l)))
 	}
 	return k
+}
+
+// least gives the line of a block that says something and whose sum is least:
+// the same for a block that was moved whole.
+func least(lines []git.Line) git.Line {
+	var l git.Line
+	for _, other := range lines {
+		if other.Weight() >= anchorHunk && (l == 0 || other < l) {
+			l = other
+		}
+	}
+	return l
 }
 
 // block is a run of lines with its weight.

@@ -49,10 +49,19 @@ func (o *owners) at(path string, line int, rule string) stemma.Owner {
 	if f == nil {
 		return stemma.Owner{}
 	}
-	n := -1
+	n := ownerIndex(f, line)
+	if n < 0 || !own(o.row.Owners[n]) {
+		return stemma.Owner{}
+	}
+	return by(o.row.Owners[n], rule, o.row.Commit)
+}
+
+// ownerIndex gives the index of the owner of an added line, or -1.
+func ownerIndex(f *stemma.FileLines, line int) int {
 	if f.Whole {
-		n = f.Ranges[0].Owner
-	} else if i, ok := slices.BinarySearchFunc(f.Ranges, line, func(r stemma.OwnedRange, line int) int {
+		return f.Ranges[0].Owner
+	}
+	i, ok := slices.BinarySearchFunc(f.Ranges, line, func(r stemma.OwnedRange, line int) int {
 		switch {
 		case r.End < line:
 			return -1
@@ -61,13 +70,11 @@ func (o *owners) at(path string, line int, rule string) stemma.Owner {
 		default:
 			return 0
 		}
-	}); ok {
-		n = f.Ranges[i].Owner
+	})
+	if !ok {
+		return -1
 	}
-	if n < 0 || !own(o.row.Owners[n]) {
-		return stemma.Owner{}
-	}
-	return by(o.row.Owners[n], rule, o.row.Commit)
+	return f.Ranges[i].Owner
 }
 
 // by gives an owner as he is one in another commit, by this rule.

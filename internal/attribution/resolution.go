@@ -20,7 +20,8 @@ type resolution struct {
 	byPatch map[string][]int
 	lines   map[git.Line]bool // that the target adds, and that say something
 	signed  map[signedLine]int
-	weight  int // of lines
+	weight  int                 // of lines
+	places  map[int][]addedLine // what moves gave
 }
 
 // targetFile is a file of the target and what is claimed of its added lines.
@@ -155,7 +156,7 @@ func (r *resolution) claim(file, line int, rule string, c claimed) {
 
 // series claims what the commits of one series, youngest first, tell.
 func (r *resolution) series(of []*Origin) {
-	kin := r.known.SameTree || r.kin(of)
+	kin := of[0].SameTree || r.kin(of)
 	final := make(map[string]string) // path at the time of an origin -> path at the end
 	names := make([]map[string]string, len(of))
 	for i, o := range of {
@@ -172,9 +173,12 @@ func (r *resolution) series(of []*Origin) {
 	owners := make([]*owners, len(of))
 	for i, o := range of {
 		owners[i] = ownersOf(o.Row)
-		near := nearOf(o.Commit, r.target.Commit)
+		near := Near(o.Commit, r.target.Commit)
 		if owners[i] != nil {
 			r.exact(o, owners[i], names[i], kin || near, near)
+		}
+		if owners[i] != nil && o.History {
+			r.moved(o, owners[i], near)
 		}
 		if o.History || owners[i] == nil {
 			continue
@@ -188,9 +192,9 @@ func (r *resolution) series(of []*Origin) {
 	}
 }
 
-// nearOf reports whether two commits have one author line: git keeps it when it
+// Near reports whether two commits have one author line: git keeps it when it
 // rewrites a commit.
-func nearOf(a, b *git.Commit) bool {
+func Near(a, b *git.Commit) bool {
 	return a.Author.Time > 0 && a.Author == b.Author
 }
 
@@ -200,7 +204,7 @@ func (r *resolution) kin(of []*Origin) bool {
 	seen := make(map[git.Line]bool)
 	common, weight := 0, 0
 	for _, o := range of {
-		if nearOf(o.Commit, r.target.Commit) {
+		if Near(o.Commit, r.target.Commit) {
 			return true
 		}
 		for _, f := range o.Diff.Files {
@@ -311,11 +315,50 @@ func (r *resolution) pair(o *Origin, who *owners, names map[string]string, near 
 	}
 }
 
+// moved claims what the target takes away in one place and adds in another,
+// where a commit that it builds on had added it.
+func (r *resolution) moved(o *Origin, who *owners, near bool) {
+	for n, ours := range r.moves() {
+		for i := range o.Diff.Files {
+			g := &o.Diff.Files[i]
+			if !who.has(g.Path) {
+				continue
+			}
+			theirs := linesOf(g, true)
+			for _, p := range align(ours, theirs, anchorHunk, enoughMove) {
+				if j, ok := r.files[n].index(ours[p.a].at); ok {
+					r.claim(n, j, RuleMove, claimed{who.at(g.Path, theirs[p.b].at, RuleMove), near, o.Commit.Committer.Time})
+				}
+			}
+		}
+	}
+}
+
+// moves gives, by file, the lines of the target that it takes away elsewhere.
+func (r *resolution) moves() map[int][]addedLine {
+	if r.places != nil {
+		return r.places
+	}
+	r.places = make(map[int][]addedLine)
+	for _, b := range Moved(r.target.Diff) {
+		n, ok := r.byPath[b.Path]
+		if !ok {
+			continue
+		}
+		for i := range b.Lines {
+			if j, ok := r.files[n].index(b.Line + i); ok {
+				r.places[n] = append(r.places[n], r.files[n].lines[j])
+			}
+		}
+	}
+	return r.places
+}
+
 // hunks claims the blocks that the target has from a series. The youngest that
 // has a block is asked, also where it has no owner for it.
 func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]string) {
 	rule := RuleHunk
-	if r.known.SameTree {
+	if of[0].SameTree {
 		rule = RuleSquash
 	}
 	open := make(map[int][]int) // file -> indexes of lines that no younger commit has
@@ -341,7 +384,7 @@ func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]strin
 			for _, p := range align(ours, theirs, anchorHunk, enoughHunk) {
 				taken[left[p.a]] = true
 				if who[i] != nil {
-					r.claim(n, left[p.a], rule, claimed{who[i].at(g.Path, theirs[p.b].at, rule), nearOf(o.Commit, r.target.Commit), o.Commit.Committer.Time})
+					r.claim(n, left[p.a], rule, claimed{who[i].at(g.Path, theirs[p.b].at, rule), Near(o.Commit, r.target.Commit), o.Commit.Committer.Time})
 				}
 			}
 			open[n] = slices.DeleteFunc(left, func(j int) bool { return taken[j] })
@@ -349,48 +392,22 @@ func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]strin
 	}
 }
 
-// restored claims what is known by more than content.
-func (r *resolution) restored() {
-	for _, run := range r.known.Restored {
-		n, ok := r.byPath[run.Path]
-		if !ok {
-			continue
-		}
-		for i, o := range run.Owner {
-			j, ok := r.files[n].index(run.Line + i)
-			if ok && o != (stemma.Owner{}) {
-				r.claim(n, j, run.Rule, claimed{owner: by(o, run.Rule, run.Via[i])})
-			}
-		}
-	}
-}
-
 // result joins the claims on each line.
 func (r *resolution) result() *Rewritten {
-	out := &Rewritten{Files: make(map[string][]ResolvedRun)}
-	index := make(map[stemma.Owner]int)
-	number := func(o stemma.Owner) int {
-		n, ok := index[o]
-		if !ok {
-			n = len(out.Owners)
-			index[o] = n
-			out.Owners = append(out.Owners, o)
-		}
-		return n
-	}
+	out := newRewriting()
 	slices.SortFunc(r.files, func(a, b targetFile) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range r.files {
 		for j, c := range f.cells {
 			var owners []int
 			for _, o := range settle(c.claims) {
-				owners = append(owners, number(o))
+				owners = append(owners, out.number(o))
 			}
 			if len(owners) == 0 {
 				lost, _ := r.known.Lost.at(f.Path, f.lines[j].at)
 				for _, n := range lost {
 					o := r.known.Lost.Owners[n]
 					o.Gone = true
-					owners = append(owners, number(o))
+					owners = append(owners, out.number(o))
 				}
 			}
 			if len(owners) > 0 {
@@ -399,10 +416,7 @@ func (r *resolution) result() *Rewritten {
 			}
 		}
 	}
-	if len(out.Files) == 0 {
-		return nil
-	}
-	return out
+	return out.done()
 }
 
 // settle gives the one owner that all claims on a line name, by the way that

@@ -80,16 +80,9 @@ type Origin struct {
 	// History says that the commit is part of the history that the target is
 	// part of: only what is wholly the same is its again.
 	History bool
-}
-
-// Restored is a run of lines of a file that is known to be from another commit
-// by more than the two commits' content: a blamed line of a revert or a move.
-type Restored struct {
-	Path  string
-	Line  int // first
-	Rule  string
-	Owner []stemma.Owner // of each line; a zero Owner is nobody
-	Via   []string       // commit that each line is from
+	// SameTree says that the series has a commit with the target's tree: the
+	// target is the series in one.
+	SameTree bool
 }
 
 // Known is what is known of the target beside the origins.
@@ -97,9 +90,6 @@ type Known struct {
 	// Squashed are the commits, oldest first, whose last one has the target's
 	// tree, and which follow one another without a merge; nil where there are none.
 	Squashed []Version
-	// SameTree says that an origin's series has a commit with the target's tree.
-	SameTree bool
-	Restored []Restored
 	// Lost are the owners that an earlier run found by way of commits whose
 	// objects are not in the repository any more.
 	Lost *Rewritten
@@ -134,6 +124,5 @@ func Resolve(target Version, origins []Origin, known Known) *Rewritten {
 		r.series(series[:n])
 		series = series[n:]
 	}
-	r.restored()
 	return r.result()
 }

@@ -38,6 +38,35 @@ func (r *Rewritten) at(path string, line int) ([]int, bool) {
 	return runs[i].Owners, true
 }
 
+// rewriting is a Rewritten that is being made.
+type rewriting struct {
+	Rewritten
+	index map[stemma.Owner]int
+}
+
+func newRewriting() *rewriting {
+	return &rewriting{Rewritten{Files: make(map[string][]ResolvedRun)}, make(map[stemma.Owner]int)}
+}
+
+// number gives the index of an owner, who joins if he is new.
+func (r *rewriting) number(o stemma.Owner) int {
+	n, ok := r.index[o]
+	if !ok {
+		n = len(r.Owners)
+		r.index[o] = n
+		r.Owners = append(r.Owners, o)
+	}
+	return n
+}
+
+// done gives nil where no line was added.
+func (r *rewriting) done() *Rewritten {
+	if len(r.Files) == 0 {
+		return nil
+	}
+	return &r.Rewritten
+}
+
 // add appends a line to the last run of its file, or begins one. Lines of a
 // file come in order.
 func (r *Rewritten) add(path string, line int, owners []int) {
@@ -84,4 +113,10 @@ func (r *Rewritten) digest(h hash.Hash) {
 			}
 		}
 	}
+}
+
+// Resolves reports whether r has one owner for a line.
+func (r *Rewritten) Resolves(path string, line int) bool {
+	owners, _ := r.at(path, line)
+	return len(owners) == 1 && !r.Owners[owners[0]].Gone
 }

@@ -67,7 +67,7 @@ func (r *resolution) squash() {
 				for i := range s.n {
 					if j, ok := r.files[n].index(first + i); ok {
 						r.claim(n, j, RuleSquash, claimed{
-							who[s.by].at(s.path, s.line+i, RuleSquash), nearOf(c, r.target.Commit), c.Committer.Time,
+							who[s.by].at(s.path, s.line+i, RuleSquash), Near(c, r.target.Commit), c.Committer.Time,
 						})
 					}
 				}

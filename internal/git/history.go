@@ -55,7 +55,7 @@ func (r *Repo) history(ctx context.Context, q HistoryQuery, take func(*Commit) b
 			return err
 		}
 	}
-	not, err := r.present(ctx, q.Not)
+	not, err := r.Present(ctx, q.Not)
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,14 @@ func (r *Repo) readCommit(objects *process, id string, noMessage bool) (*Commit,
 	return c, nil
 }
 
-// present gives those of the ids that are objects of the repository.
-func (r *Repo) present(ctx context.Context, ids []string) ([]string, error) {
+// Present gives those of the full ids whose objects are in the repository, in
+// their order, with one process.
+func (r *Repo) Present(ctx context.Context, ids []string) ([]string, error) {
+	for _, id := range ids {
+		if err := r.checkID(id); err != nil {
+			return nil, fmt.Errorf("present: %w", err)
+		}
+	}
 	if len(ids) == 0 {
 		return nil, nil
 	}

@@ -59,6 +59,7 @@ func Commit(row stemma.Attribution, repository string) store.Scope {
 	}
 	written := make(map[stemma.NodeID]int)
 	made := make(map[stemma.Edge]bool)
+	scope.Edges = append(scope.Edges, rewrites(id, row.Owners)...)
 	for _, o := range row.Owners {
 		to := OwnerID(o)
 		i, ok := written[to]
@@ -90,6 +91,46 @@ func Commit(row stemma.Attribution, repository string) store.Scope {
 	}
 	scope.Tally = &tally
 	return scope
+}
+
+// Outside derives the facts of a commit that is not in the repository, because
+// no ref reaches it: it is kept for the lines that other commits have from it,
+// and no total counts it.
+func Outside(row stemma.Attribution, repository string) store.Scope {
+	scope := Commit(row, repository)
+	scope.Tally = nil
+	scope.Edges = slices.DeleteFunc(scope.Edges, func(e stemma.Edge) bool { return e.Kind == stemma.EdgeIn })
+	return scope
+}
+
+// rewrites joins a commit to those that its lines came by, each by the rule that
+// gave it most of them. A commit that only contradicts another is among them.
+func rewrites(id stemma.NodeID, owners []stemma.Owner) []stemma.Edge {
+	type by struct{ via, rule string }
+	lines := make(map[by]int)
+	strength := make(map[by]stemma.Strength)
+	for _, o := range owners {
+		if o.Via != "" {
+			k := by{o.Via, o.Strength.Method}
+			lines[k] += o.Lines
+			strength[k] = o.Strength
+		}
+	}
+	best := make(map[string]by)
+	for k, n := range lines {
+		b, ok := best[k.via]
+		if !ok || n > lines[b] || n == lines[b] && strength[k].Confidence > strength[b].Confidence ||
+			n == lines[b] && strength[k].Confidence == strength[b].Confidence && k.rule < b.rule {
+			best[k.via] = k
+		}
+	}
+	var edges []stemma.Edge
+	for _, via := range slices.Sorted(maps.Keys(best)) {
+		s := strength[best[via]]
+		s.Tier = stemma.TierClaimed
+		edges = append(edges, stemma.Edge{From: id, Kind: stemma.EdgeRewriteOf, To: stemma.CommitID(via), Source: "git", Strength: s})
+	}
+	return edges
 }
 
 // OwnerID is the node of an owner: a session or a person.

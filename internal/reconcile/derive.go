@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -19,14 +20,18 @@ import (
 // derive attributes the commits that are new or dirty, and removes those that
 // no ref reaches any more.
 func (r *run) derive(ctx context.Context, p *plan) error {
-	if err := r.readEvidence(ctx); err != nil {
+	d := &derivation{run: r, plan: p, waiting: make(map[string]waiting), outside: make(map[string]bool)}
+	if err := r.openLinks(ctx, p); err != nil {
 		return err
 	}
-	d := &derivation{run: r, plan: p, waiting: make(map[string]waiting)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	differences := r.Repo.Added
+	if r.links != nil {
+		differences = r.Repo.Patches // their lines are what rewrites are found by
+	}
 	var scopes []store.Scope
-	for diff, err := range r.Repo.Added(ctx, d.commits(ctx), r.Workers) {
+	for diff, err := range differences(ctx, d.commits(ctx), r.Workers) {
 		if err != nil {
 			return errors.Join(d.failed(), err)
 		}
@@ -46,10 +51,13 @@ func (r *run) derive(ctx context.Context, p *plan) error {
 		return err
 	}
 	gone := d.gone()
-	for _, id := range gone {
-		scopes = append(scopes, store.Scope{ID: stemma.CommitID(id), Gone: true})
-	}
 	r.report.Removed = len(gone)
+	for _, id := range append(gone, d.forgotten...) {
+		if !d.outside[id] {
+			scopes = append(scopes, store.Scope{ID: stemma.CommitID(id), Gone: true})
+		}
+		r.links.lose(id)
+	}
 	if err := r.countUnreached(ctx, d); err != nil {
 		return err
 	}
@@ -65,10 +73,13 @@ type derivation struct {
 	mu      sync.Mutex // guards what follows
 	waiting map[string]waiting
 	reached map[string]bool // in a full plan: commits that a ref reaches
-	named   map[string]bool // in a full plan: keys of evidence that these name
-	err     error
-	total   int
-	done    int
+	outside map[string]bool // commits that are kept although no ref reaches them
+	// forgotten are commits that were kept outside and are not any more.
+	forgotten []string
+	named     map[string]bool // in a full plan: keys of evidence that these name
+	err       error
+	total     int
+	done      int
 }
 
 // waiting is a commit whose added lines are being read.
@@ -76,6 +87,7 @@ type waiting struct {
 	commit *git.Commit // without its message, unless it names keys
 	keys   []string
 	again  bool // the store has had it
+	out    bool // no ref reaches it
 	said   []attribution.Said
 }
 
@@ -118,41 +130,31 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 			} else {
 				given[c.ID] = true
 			}
-			if !d.give(ctx, c, d.plan.stored[c.ID], yield) {
+			if !d.give(ctx, c, d.plan.stored[c.ID], false, yield) {
 				return
 			}
 		}
-		if !d.plan.full {
-			d.redo(ctx, given, yield)
+		if d.plan.full || d.redo(ctx, given, yield) {
+			d.giveOutside(ctx, given, yield)
 		}
 	}
 }
 
-// redo gives the dirty commits that the store has and that are not new.
-func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func(string) bool) {
-	var again []string
-	want := d.plan.dirty
-	if d.plan.all {
-		want = make(map[string]bool)
-		for t, err := range d.run.Store.Tallies(ctx, store.TallyQuery{Kind: stemma.KindCommit, Group: d.run.report.Repository}) {
-			if err != nil {
-				d.fail(err)
-				return
-			}
-			want[t.Node.Key] = true
-		}
+// redo gives the dirty commits that the store has and that are not new, and
+// says whether to go on.
+func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func(string) bool) bool {
+	query := store.TallyQuery{Kind: stemma.KindCommit, Group: d.run.report.Repository}
+	if !d.plan.all {
+		query.Nodes = commitIDs(slices.Collect(maps.Keys(d.plan.dirty)))
 	}
-	for id := range want {
-		if given[id] {
-			continue
-		}
-		has, err := d.run.Store.Node(ctx, stemma.CommitID(id))
+	var again []string
+	for t, err := range d.run.Store.Tallies(ctx, query) {
 		if err != nil {
 			d.fail(err)
-			return
+			return false
 		}
-		if has {
-			again = append(again, id)
+		if !given[t.Node.Key] {
+			again = append(again, t.Node.Key)
 		}
 	}
 	slices.Sort(again)
@@ -160,16 +162,17 @@ func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func
 		c, err := d.run.Repo.Commit(ctx, id)
 		if err != nil {
 			d.fail(err)
-			return
+			return false
 		}
-		if !d.give(ctx, c, true, yield) {
-			return
+		if !d.give(ctx, c, true, false, yield) {
+			return false
 		}
 	}
+	return true
 }
 
 // give reads what the sources say of a commit and hands it on.
-func (d *derivation) give(ctx context.Context, c *git.Commit, again bool, yield func(string) bool) bool {
+func (d *derivation) give(ctx context.Context, c *git.Commit, again, out bool, yield func(string) bool) bool {
 	said, err := d.run.said(ctx, c)
 	if err != nil {
 		d.fail(fmt.Errorf("evidence on %s: %w", c.ID, err))
@@ -180,7 +183,7 @@ func (d *derivation) give(ctx context.Context, c *git.Commit, again bool, yield 
 		c.Message = nil
 	}
 	d.mu.Lock()
-	d.waiting[c.ID] = waiting{commit: c, keys: keys, said: said, again: again}
+	d.waiting[c.ID] = waiting{commit: c, keys: keys, said: said, again: again, out: out}
 	d.total++
 	d.mu.Unlock()
 	return yield(c.ID)
@@ -204,15 +207,24 @@ func (d *derivation) scope(ctx context.Context, diff git.Diff) (store.Scope, err
 	if err != nil {
 		return store.Scope{}, err
 	}
-	row := attribution.Commit(w.commit, diff, said, nil, d.run.rules(generated))
-	if w.again {
+	row := attribution.Commit(w.commit, diff, said, d.run.links.lost(diff.Commit), d.run.rules(generated))
+	var scope store.Scope
+	if w.out {
+		scope = project.Outside(row, d.run.report.Repository)
+		scope.Keys = append(w.keys, d.run.outsideKey())
+	} else {
+		scope = project.Commit(row, d.run.report.Repository)
+		scope.Keys = w.keys
+	}
+	switch {
+	case w.out:
+	case w.again:
 		d.plan.redone = append(d.plan.redone, diff.Commit)
 		d.run.report.Redone++
-	} else {
+	default:
 		d.run.report.Added++
 	}
-	scope := project.Commit(row, d.run.report.Repository)
-	scope.Keys = w.keys
+	scope.Keys = append(scope.Keys, d.run.links.add(&row, attribution.KeysOf(w.commit, diff, generated), w.again || w.out)...)
 	return scope, nil
 }
 

@@ -77,6 +77,12 @@ type Report struct {
 	// Unrecorded says why the refs that moved could not be recorded; "" where they
 	// were. A later run records them.
 	Unrecorded string
+	// Absent counts the commits that have evidence and whose objects are not in
+	// the repository, so that no rewrite of them can be told.
+	Absent int
+	// Resolved counts the commits whose lines this run found, or found again, to
+	// be those of others.
+	Resolved int
 	// BrokenRefs are refs that git could not read.
 	BrokenRefs []string
 	// Unread are refs that carry evidence which no source reads.
@@ -126,6 +132,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if err := r.derive(ctx, p); err != nil {
 		return r.report, fmt.Errorf("derive commits: %w", err)
 	}
+	if err := r.rewrites(ctx, p); err != nil {
+		return r.report, fmt.Errorf("follow rewrites: %w", err)
+	}
 	if err := r.changes(ctx, p); err != nil {
 		return r.report, fmt.Errorf("derive changes: %w", err)
 	}
@@ -152,6 +161,10 @@ type run struct {
 	evidence  map[string]map[string][]string // source -> commit -> object ids of its evidence
 	keyed     []keyed
 	generated *generated
+
+	outside []string        // commits to look at although no ref may reach them: sorted
+	absent  map[string]bool // commits that have evidence and no object here
+	links   *links          // what this run found of rewrites; nil where none are followed
 }
 
 // close ends what the run started.
@@ -237,6 +250,7 @@ type plan struct {
 	old     []string        // tips whose history is derived already
 	dirty   map[string]bool // commits whose evidence or rules changed
 	all     bool            // every commit is dirty
+	anew    bool            // rewrites are looked for in all commits
 	stored  map[string]bool // in a full plan: commits that the store has
 	redone  []string        // filled by derive: dirty commits that were derived again
 }
@@ -248,6 +262,7 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 		p.nothing = true
 		return p, nil
 	}
+	p.anew = r.marks.done == nil || len(r.marks.begun) > 0
 	p.full = r.marks.done == nil || len(r.marks.begun) > 0 ||
 		r.marks.done.Refs != r.tipsDigest(r.before) || r.marks.done.Shallow != r.state.Shallow ||
 		r.marks.done.AllRefs != r.state.AllRefs
@@ -319,8 +334,8 @@ func (r *run) incremental(ctx context.Context, p *plan) error {
 
 // dirty adds what must be derived again because it was derived from s.
 func (r *run) dirty(ctx context.Context, s state, p *plan) error {
-	if s.Algorithm != r.state.Algorithm {
-		p.all = true
+	if s.Algorithm != r.state.Algorithm || s.Follow != r.state.Follow {
+		p.all, p.anew = true, true
 		return nil
 	}
 	for _, source := range r.Notes {

@@ -31,13 +31,18 @@ type state struct {
 	Branch       string                       `json:"branch"`
 	Tip          string                       `json:"tip"` // of the branch
 	Algorithm    int                          `json:"algorithm"`
+	// Follow says that rewrites are followed: there is evidence. Outside is a
+	// digest of the commits that are looked at beside those that refs reach.
+	Follow  bool   `json:"follow,omitempty"`
+	Outside string `json:"outside,omitempty"`
 }
 
 // equal reports whether both states derive the same graph.
 func (s state) equal(t state) bool {
 	return s.Refs == t.Refs && s.EvidenceRefs == t.EvidenceRefs && maps.Equal(s.Notes, t.Notes) && equalKeyed(s.Keyed, t.Keyed) &&
 		s.Generated == t.Generated && s.AgentEra == t.AgentEra && s.Shallow == t.Shallow &&
-		s.AllRefs == t.AllRefs && s.Branch == t.Branch && s.Tip == t.Tip && s.Algorithm == t.Algorithm
+		s.AllRefs == t.AllRefs && s.Branch == t.Branch && s.Tip == t.Tip && s.Algorithm == t.Algorithm &&
+		s.Follow == t.Follow && s.Outside == t.Outside
 }
 
 // readState says what this run derives from.
@@ -74,7 +79,10 @@ func (r *run) readState(ctx context.Context, refs []git.Ref, branch, tip string)
 			}
 		}
 	}
-	return nil
+	if err := r.readEvidence(ctx); err != nil {
+		return err
+	}
+	return r.readOutside(ctx, refs)
 }
 
 func (r *run) tipsDigest(refs project.Refs) string { return digestRefs(refs, r.selected) }

@@ -1,0 +1,130 @@
+package reconcile
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
+	"github.com/stemma-dev/stemma/internal/git"
+)
+
+// scopesBy gives the commits that have each of the keys, as far as there are any.
+func (f *following) scopesBy(ctx context.Context, keys []string) (map[string][]string, error) {
+	by := make(map[string][]string)
+	slices.Sort(keys)
+	for chunk := range slices.Chunk(slices.Compact(keys), 10*batch) {
+		for scope, err := range f.Store.ScopesByKey(ctx, chunk) {
+			if err != nil {
+				return nil, err
+			}
+			if scope.ID.Kind == stemma.KindCommit {
+				by[scope.Key] = append(by[scope.Key], scope.ID.Key)
+			}
+		}
+	}
+	return by, nil
+}
+
+// keysOf reads the keys of commits whose scopes are stored, as far as their
+// objects are here.
+func (f *following) keysOf(ctx context.Context, ids []string) ([]attribution.Keys, error) {
+	var all []attribution.Keys
+	for chunk := range slices.Chunk(ids, batch) {
+		versions, err := f.versions(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range chunk {
+			if v := versions[id]; v != nil {
+				keys, err := f.keysFor(v)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, keys)
+			}
+		}
+	}
+	return all, nil
+}
+
+func (f *following) keysFor(v *attribution.Version) (attribution.Keys, error) {
+	generated, err := f.generated.matcher(v.Diff.Files)
+	if err != nil {
+		return attribution.Keys{}, err
+	}
+	return attribution.KeysOf(v.Commit, v.Diff, generated), nil
+}
+
+// versions reads commits with their lines. One whose objects are missing or
+// damaged is left out.
+func (f *following) versions(ctx context.Context, ids []string) (map[string]*attribution.Version, error) {
+	versions := make(map[string]*attribution.Version, len(ids))
+	var read []string
+	for _, id := range ids {
+		if v := f.held[id]; v != nil {
+			versions[id] = v
+			continue
+		}
+		c, err := f.Repo.Commit(ctx, id)
+		if err != nil && foreign(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		versions[id] = &attribution.Version{Commit: c}
+		read = append(read, id)
+	}
+	for diff, err := range f.Repo.Patches(ctx, slices.Values(read), f.Workers) {
+		if err != nil {
+			return nil, err
+		}
+		versions[diff.Commit].Diff = diff
+	}
+	f.hold(versions)
+	return versions, nil
+}
+
+// maxHeld is how many changed lines are held from one chunk to the next: those
+// of neighbouring targets have much in common.
+const maxHeld = 4 << 20
+
+// hold keeps what was read last.
+func (f *following) hold(versions map[string]*attribution.Version) {
+	for id, v := range versions {
+		if f.held[id] == nil {
+			f.heldLines += linesIn(v.Diff)
+		}
+	}
+	if f.heldLines > maxHeld {
+		f.held, f.heldLines = make(map[string]*attribution.Version), 0
+		for _, v := range versions {
+			f.heldLines += linesIn(v.Diff)
+		}
+	}
+	maps.Copy(f.held, versions)
+}
+
+func linesIn(d git.Diff) int {
+	n := 1
+	for _, file := range d.Files {
+		for _, h := range file.Hunks {
+			n += len(h.Added) + len(h.Removed)
+		}
+	}
+	return n
+}
+
+// rowsOf reads the rows of commits.
+func (r *run) rowsOf(ctx context.Context, ids []string) (map[string]*stemma.Attribution, error) {
+	rows := make(map[string]*stemma.Attribution, len(ids))
+	for row, err := range r.Store.Attributions(ctx, ids) {
+		if err != nil {
+			return nil, err
+		}
+		rows[row.Commit] = &row
+	}
+	return rows, nil
+}

@@ -53,7 +53,7 @@ func (o *owners) at(path string, line int, rule string) stemma.Owner {
 	if n < 0 || !own(o.row.Owners[n]) {
 		return stemma.Owner{}
 	}
-	return by(o.row.Owners[n], rule, o.row.Commit)
+	return By(o.row.Owners[n], rule, o.row.Commit)
 }
 
 // ownerIndex gives the index of the owner of an added line, or -1.
@@ -77,8 +77,9 @@ func ownerIndex(f *stemma.FileLines, line int) int {
 	return f.Ranges[i].Owner
 }
 
-// by gives an owner as he is one in another commit, by this rule.
-func by(o stemma.Owner, rule, via string) stemma.Owner {
+// By gives an owner of a line of the commit via, as he is one by this rule in a
+// commit that has the line from it.
+func By(o stemma.Owner, rule, via string) stemma.Owner {
 	o.Lines, o.Candidate, o.Gone, o.Via = 0, 0, false, via
 	o.Strength.Assertion = stemma.Inferred
 	o.Strength.Method = rule

@@ -97,6 +97,31 @@ type Known struct {
 	Generated func(path string) bool
 }
 
+// Covered reports whether each line of the target that says something is a line
+// that one of its earlier versions adds.
+func Covered(target Version, earlier []Version) bool {
+	has := make(map[git.Line]bool)
+	for _, v := range earlier {
+		for _, f := range v.Diff.Files {
+			for _, h := range f.Hunks {
+				for _, l := range h.Added {
+					has[l] = true
+				}
+			}
+		}
+	}
+	for _, f := range target.Diff.Files {
+		for _, h := range f.Hunks {
+			for _, l := range h.Added {
+				if l.Weight() >= anchorHunk && !has[l] {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 // Resolve tells whose lines the target has, from the commits that it may be a
 // rewrite of. The order of origins does not matter. Lines that no rule speaks of
 // are left out; lines that the first rule which speaks of them gives to several

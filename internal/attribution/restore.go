@@ -34,10 +34,6 @@ type Restored struct {
 	Owners []stemma.Owner // of each line, by [By]; a zero Owner is nobody
 }
 
-// By gives an owner of a line of the commit via, as he is one by this rule in a
-// commit that restores or moves the line.
-func By(o stemma.Owner, rule, via string) stemma.Owner { return by(o, rule, via) }
-
 // Restore adds to what [Resolve] gave the lines that blame knows. Where both
 // speak of a line, the rule that is first in order holds.
 func Restore(resolved *Rewritten, target git.Diff, restored []Restored) *Rewritten {

@@ -142,10 +142,19 @@ func Show(ctx context.Context, g Graph, told Told) (Commit, error) {
 	if out.Brought, err = g.brought(ctx, out.Change, row.Commit); err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
-	if out.Indexed, err = g.Store.Node(ctx, stemma.CommitID(row.Commit)); err != nil {
+	if out.Indexed, err = g.indexed(ctx, row.Commit); err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
 	return out, nil
+}
+
+// indexed reports whether an indexed ref reaches the commit. The rows of some
+// others are kept too, for the lines that commits have from them.
+func (g Graph) indexed(ctx context.Context, commit string) (bool, error) {
+	for _, err := range g.Store.Tallies(ctx, store.TallyQuery{Kind: stemma.KindCommit, Nodes: []stemma.NodeID{stemma.CommitID(commit)}}) {
+		return err == nil, err
+	}
+	return false, nil
 }
 
 func file(row stemma.Attribution, f stemma.FileLines) File {

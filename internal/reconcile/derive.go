@@ -124,7 +124,7 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 				for _, key := range d.run.keys(c) {
 					d.named[key] = true
 				}
-				if d.plan.stored[c.ID] && !d.plan.all && !d.plan.dirty[c.ID] {
+				if d.plan.stored[c.ID] && !d.plan.every() && !d.plan.dirty[c.ID] {
 					continue
 				}
 			} else {
@@ -144,7 +144,7 @@ func (d *derivation) commits(ctx context.Context) iter.Seq[string] {
 // says whether to go on.
 func (d *derivation) redo(ctx context.Context, given map[string]bool, yield func(string) bool) bool {
 	query := store.TallyQuery{Kind: stemma.KindCommit, Group: d.run.report.Repository}
-	if !d.plan.all {
+	if !d.plan.every() {
 		query.Nodes = commitIDs(slices.Collect(maps.Keys(d.plan.dirty)))
 	}
 	var again []string
@@ -217,7 +217,7 @@ func (d *derivation) scope(ctx context.Context, diff git.Diff) (store.Scope, err
 		scope.Keys = w.keys
 	}
 	switch {
-	case w.out:
+	case w.out, w.again && !d.plan.all && !d.plan.dirty[diff.Commit]:
 	case w.again:
 		d.plan.redone = append(d.plan.redone, diff.Commit)
 		d.run.report.Redone++

@@ -189,7 +189,13 @@ func (f *following) dirtyTouched(ctx context.Context, found map[string]bool) ([]
 		}
 		f.lines = region
 		var untouched []string
-		for n := range region.above(origins) {
+		var at []int32
+		for _, id := range origins {
+			if n, ok := region.number[id]; ok {
+				at = append(at, n)
+			}
+		}
+		for _, n := range slices.Concat(slices.Collect(maps.Keys(region.above(origins))), region.below(at, nil, maxSeries)) {
 			origins = append(origins, region.ids[n])
 		}
 		for _, id := range origins {

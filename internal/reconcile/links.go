@@ -39,7 +39,7 @@ func (r *run) openLinks(ctx context.Context, p *plan) error {
 		return nil
 	}
 	r.links = &links{
-		anew: p.anew || p.all, touched: make(map[string]*touch),
+		anew: p.anew || p.every(), touched: make(map[string]*touch),
 		kept: make(map[string]*attribution.Rewritten), takes: make(map[uint64]struct{}), adds: make(map[string][]uint64),
 	}
 	var absent []string

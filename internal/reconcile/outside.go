@@ -106,7 +106,7 @@ func (d *derivation) giveOutside(ctx context.Context, given map[string]bool, yie
 			continue
 		}
 		d.outside[id] = true
-		if had[id] && !d.plan.dirty[id] && !d.plan.all {
+		if had[id] && !d.plan.dirty[id] && !d.plan.every() {
 			continue
 		}
 		c, err := r.Repo.Commit(ctx, id)

@@ -250,10 +250,14 @@ type plan struct {
 	old     []string        // tips whose history is derived already
 	dirty   map[string]bool // commits whose evidence or rules changed
 	all     bool            // every commit is dirty
+	rekey   bool            // the scopes of all commits lack keys, or have them for nothing
 	anew    bool            // rewrites are looked for in all commits
 	stored  map[string]bool // in a full plan: commits that the store has
 	redone  []string        // filled by derive: dirty commits that were derived again
 }
+
+// every reports whether all commits are derived again.
+func (p *plan) every() bool { return p.all || p.rekey }
 
 // plan compares this run's state with those that the store was derived from.
 func (r *run) plan(ctx context.Context) (*plan, error) {
@@ -334,9 +338,12 @@ func (r *run) incremental(ctx context.Context, p *plan) error {
 
 // dirty adds what must be derived again because it was derived from s.
 func (r *run) dirty(ctx context.Context, s state, p *plan) error {
-	if s.Algorithm != r.state.Algorithm || s.Follow != r.state.Follow {
+	if s.Algorithm != r.state.Algorithm {
 		p.all, p.anew = true, true
 		return nil
+	}
+	if s.Follow != r.state.Follow {
+		p.rekey, p.anew = true, true
 	}
 	for _, source := range r.Notes {
 		for _, ref := range source.NotesRefs() {

@@ -105,10 +105,13 @@ func (g *region) below(of []int32, avoid map[int32]bool, most int) []int32 {
 		found = append(found, n)
 		stack = append(stack, g.parents[n]...)
 	}
-	slices.SortFunc(found, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(g.heights[b], g.heights[a]), strings.Compare(g.ids[a], g.ids[b]))
-	})
+	slices.SortFunc(found, func(a, b int32) int { return g.older(b, a) })
 	return found[:min(len(found), most)]
+}
+
+// older orders commits by their height.
+func (g *region) older(a, b int32) int {
+	return cmp.Or(cmp.Compare(g.heights[a], g.heights[b]), strings.Compare(g.ids[a], g.ids[b]))
 }
 
 // above gives the commits that build on these, themselves included as far as

@@ -83,8 +83,10 @@ type target struct {
 	near    map[string]bool // those with its author line
 	losers  []string        // that took away a block which it adds
 	related []int32         // of the region: what its origins build on
-	history map[int32]bool
-	same    []int32 // of the region: commits with its tree
+	same    []int32         // of the region: commits with its tree
+	twin    bool            // another commit has its tree
+	history map[int32]bool  // of the region: what it builds on, itself included
+	later   map[int32]bool  // of the region: what builds on it
 }
 
 // maxOrigins is how many commits one target is compared to, beside their series.
@@ -112,16 +114,16 @@ func (f *following) resolve(ctx context.Context, ids []string) error {
 			}
 		}
 	}
-	slices.Sort(needed)
-	needed = slices.Compact(needed)
-	more, err := f.rowsOf(ctx, slices.DeleteFunc(slices.Clone(needed), func(id string) bool { return rows[id] != nil }))
+	versions, err := f.load(ctx, needed, rows)
 	if err != nil {
 		return err
 	}
-	maps.Copy(rows, more)
-	versions, err := f.versions(ctx, needed)
-	if err != nil {
-		return err
+	if needed = f.widen(targets, versions); len(needed) > 0 {
+		more, err := f.load(ctx, needed, rows)
+		if err != nil {
+			return err
+		}
+		maps.Copy(versions, more)
 	}
 	var scopes []store.Scope
 	for _, t := range targets {
@@ -145,6 +147,54 @@ func (f *following) resolve(ctx context.Context, ids []string) error {
 		}
 	}
 	return f.Store.Put(ctx, store.Batch{Scopes: scopes})
+}
+
+// load reads commits, and their rows into rows.
+func (f *following) load(ctx context.Context, ids []string, rows map[string]*stemma.Attribution) (map[string]*attribution.Version, error) {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	more, err := f.rowsOf(ctx, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return rows[id] != nil }))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(rows, more)
+	return f.versions(ctx, ids)
+}
+
+// maxNeighbours is how many commits of the same branch are looked at where a
+// commit has lines that none of its earlier versions has: a fixup was squashed
+// into it, or a part of its neighbour.
+const maxNeighbours = 32
+
+// widen relates targets that are not made from their earlier versions alone to
+// the neighbours of these, and gives what they are.
+func (f *following) widen(targets []*target, versions map[string]*attribution.Version) []string {
+	var needed []string
+	for _, t := range targets {
+		var near []attribution.Version
+		var at []int32
+		var ids []string
+		for _, id := range t.origins {
+			n, ok := f.regionNumber(id)
+			if v := versions[id]; t.near[id] && ok && !t.history[n] && v != nil {
+				near, at, ids = append(near, *v), append(at, n), append(ids, id)
+			}
+		}
+		if len(near) == 0 || len(t.related) > 0 || attribution.Covered(t.Version, near) {
+			continue
+		}
+		t.related = f.lines.below(at, t.history, maxNeighbours)
+		later := slices.SortedFunc(maps.Keys(f.lines.above(ids)), f.lines.older)
+		for _, n := range later[:min(len(later), maxNeighbours)] {
+			if !t.history[n] && !t.later[n] && !slices.Contains(t.related, n) {
+				t.related = append(t.related, n)
+			}
+		}
+		for _, n := range t.related {
+			needed = append(needed, f.lines.ids[n])
+		}
+	}
+	return needed
 }
 
 // targets reads those of the commits that are targets.
@@ -203,19 +253,9 @@ func (f *following) relate(ctx context.Context, targets []*target) (map[string]*
 	}
 	for _, t := range targets {
 		t.origins, t.strong = mostOf(by, t.keys.Own, func(id string) bool { return id != t.Commit.ID && attribution.Evidenced(rows[id]) })
-		t.near = make(map[string]bool)
-		for _, k := range t.keys.Own {
-			if !strings.HasPrefix(k, "author:") {
-				continue
-			}
-			for _, id := range by[k] {
-				if slices.Contains(t.origins, id) {
-					t.near[id] = true
-				}
-			}
-		}
 		t.losers, _ = mostOf(by, t.keys.Back, func(id string) bool { return id != t.Commit.ID })
-		if err := f.place(ctx, t); err != nil {
+		t.twin = len(by["tree:"+t.Commit.Tree]) > 1
+		if err := f.place(ctx, t, by); err != nil {
 			return nil, err
 		}
 	}
@@ -249,33 +289,36 @@ func mostOf(by map[string][]string, keys []string, wanted func(id string) bool) 
 }
 
 // place finds the series that a target may be made from.
-func (f *following) place(ctx context.Context, t *target) error {
+func (f *following) place(ctx context.Context, t *target, by map[string][]string) error {
+	if len(t.origins) == 0 && !t.twin {
+		return nil
+	}
 	if f.lines == nil {
-		if len(t.origins) == 0 && len(f.outside) == 0 {
-			return nil
-		}
 		var err error
 		if f.lines, err = f.region(ctx); err != nil {
 			return err
 		}
 	}
 	g := f.lines
-	same := g.trees[t.Commit.Tree]
-	if len(t.origins)+len(same) == 0 {
-		return nil
-	}
-	var later map[int32]bool
 	if own, ok := g.number[t.Commit.ID]; ok {
-		later = g.above([]string{t.Commit.ID})
+		t.later = g.above([]string{t.Commit.ID})
 		t.history = make(map[int32]bool)
 		for _, n := range g.below([]int32{own}, nil, len(g.ids)) {
 			t.history[n] = true
 		}
+		t.origins = slices.DeleteFunc(t.origins, func(id string) bool { n, ok := g.number[id]; return ok && t.later[n] })
 	}
-	t.origins = slices.DeleteFunc(t.origins, func(id string) bool { n, ok := g.number[id]; return ok && later[n] })
+	t.near = make(map[string]bool)
+	for _, k := range t.keys.Own {
+		for _, id := range by[k] {
+			if strings.HasPrefix(k, "author:") && slices.Contains(t.origins, id) {
+				t.near[id] = true
+			}
+		}
+	}
 	var heads []int32
-	for _, n := range same {
-		if !t.history[n] && !later[n] {
+	for _, n := range g.trees[t.Commit.Tree] {
+		if !t.history[n] && !t.later[n] {
 			heads = append(heads, n)
 			t.same = append(t.same, n)
 		}

@@ -2,6 +2,8 @@ package reconcile_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +21,8 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
 	"github.com/stemma-dev/stemma/internal/project"
 	"github.com/stemma-dev/stemma/internal/reconcile"
+	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/store"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
 )
 
@@ -147,13 +151,39 @@ func (x *index) update() *index {
 	defer repo.Close()
 	x.last, err = reconcile.Run(x.t.Context(), reconcile.Config{
 		Repo: repo, Store: x.store, Notes: []notes.NoteSource{gitai.Source{}}, Commits: []notes.CommitSource{trailers.Source{}},
-		Now: func() time.Time { return time.Unix(x.lab.clock, 0) }, Observer: "test",
+		Evidence: func(context.Context) (*record.Ledger, error) { return nil, stemma.ErrUnavailable },
+		Now:      func() time.Time { return time.Unix(x.lab.clock, 0) }, Observer: "test",
 		Person: func(s string) string { return s }, AgentEra: attribution.AgentEra,
 	})
 	if err != nil {
 		x.t.Fatal(err)
 	}
+	x.remember()
 	return x
+}
+
+// remember does what recording would: it keeps where the refs were seen, so that
+// the next run looks at what is new alone.
+func (x *index) remember() {
+	x.t.Helper()
+	seen := project.Observed{Repository: x.last.Repository, Refs: make(project.Refs)}
+	for _, line := range strings.Split(x.lab.git("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)"), "\n") {
+		f := strings.Fields(line)
+		if strings.HasPrefix(f[0], "refs/pull/") {
+			continue
+		}
+		seen.Refs[f[0]] = stemma.RefMove{Name: f[0], At: f[len(f)-1]}
+	}
+	if _, err := x.lab.try(x.lab.dir, nil, "symbolic-ref", "-q", "HEAD"); err != nil {
+		seen.Refs["HEAD"] = stemma.RefMove{Name: "HEAD", At: x.lab.head()}
+	}
+	text, err := json.Marshal(seen)
+	if err == nil {
+		err = x.store.Put(x.t.Context(), store.Batch{Marks: map[string]string{"seen/test": string(text)}})
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
 }
 
 func (x *index) dump() string {

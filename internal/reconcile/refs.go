@@ -72,6 +72,9 @@ var foreignBranches = []string{"entire/checkpoints/", "entire-sessions/"}
 
 // foreignBranch reports whether a tool keeps its records in this branch.
 func foreignBranch(name string) bool {
+	if strings.HasPrefix(name, "refs/entire/") {
+		return true
+	}
 	rest, branch := strings.CutPrefix(name, "refs/heads/")
 	if remote, ok := strings.CutPrefix(name, "refs/remotes/"); ok {
 		_, rest, branch = strings.Cut(remote, "/")

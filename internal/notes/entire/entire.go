@@ -1,5 +1,6 @@
 // Package entire reads what Entire says about a commit: the checkpoints that
-// its trailers name, in the branch entire/checkpoints/v1 or in one ref for each.
+// its trailers name, in the branch entire/checkpoints/v1 (entire/sessions at first) or in one ref
+// for each.
 //
 // Begin with [Source]. The format is docs/architecture/sessions-and-checkpoints.md
 // and docs/architecture/ref-checkpoint-backend.md of entireio/cli (0.4.4 and
@@ -37,6 +38,7 @@ const Name = "entire"
 // Where checkpoints are kept.
 const (
 	branch    = "entire/checkpoints/v1"
+	oldBranch = "entire/sessions"          // its name in the first versions
 	refPrefix = "refs/entire/checkpoints/" // then "<last two of the id>/<id>"
 )
 
@@ -54,7 +56,12 @@ func (Source) Holds(ref string) bool {
 	if _, ok := refID(ref); ok {
 		return true
 	}
-	return ref == "refs/heads/"+branch || strings.HasPrefix(ref, "refs/remotes/") && strings.HasSuffix(ref, "/"+branch)
+	for _, b := range []string{branch, oldBranch} {
+		if ref == "refs/heads/"+b || strings.HasPrefix(ref, "refs/remotes/") && strings.HasSuffix(ref, "/"+b) {
+			return true
+		}
+	}
+	return false
 }
 
 // refID gives the id of the checkpoint that a ref is named after.

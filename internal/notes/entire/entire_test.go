@@ -31,7 +31,10 @@ func TestHolds(t *testing.T) {
 		"refs/entire/checkpoints/ZZ/01JZZZZZZZZZZZZZZZZZZZZZUZ":    false, // no letter U in Crockford's
 		"refs/entire/checkpoints/ZZ/x/01JZZZZZZZZZZZZZZZZZZZZZZZ":  false,
 		"refs/entire/checkpoints/ZZ/01JZZZZZZZZZZZZZZZZZZZZZZZZ/x": false,
-		"refs/heads/main": false,
+		"refs/heads/entire/sessions":                               true,
+		"refs/heads/entire/sessions/x":                             false,
+		"refs/entire/checkpoints/v2/main":                          false,
+		"refs/heads/main":                                          false,
 	}
 	for ref, want := range tests {
 		if got := (Source{}).Holds(ref); got != want {
@@ -108,6 +111,11 @@ func TestMetadata(t *testing.T) {
 			"checkpoint", `{"checkpoint_id":"x","sessions":[{"metadata":"/00/c9/0/metadata.json"},{"metadata":"/00/c9/12/metadata.json"},{"metadata":"junk"},7]}`,
 			metadata{sessions: []int{0, 12}},
 			nil, false,
+		},
+		{
+			"checkpoint of a newer version", `{"checkpoint_id":"x","combined_attribution":{"agent_lines":3,"human_added":1,"human_modified":0,"human_removed":0,"total_committed":4}}`,
+			metadata{},
+			figure(3, 1, 0, 0, 4), false,
 		},
 		{"counts that count nothing", `{"session_id":"a","initial_attribution":{"agent_lines":"many","total_committed":-1}}`, metadata{id: "a"}, nil, false},
 		{"counts without people", `{"initial_attribution":{"agent_lines":1,"total_committed":2}}`, metadata{}, figure(1, -1, -1, -1, 2), false},

@@ -44,7 +44,7 @@ func readMetadata(b []byte) (metadata, error) {
 			m.start, err = number(s)
 		case "transcript_lines_at_start":
 			oldStart, err = number(s)
-		case "initial_attribution":
+		case "initial_attribution", "combined_attribution": // the latter of a checkpoint
 			m.counts, err = readCounts(s)
 		case "sessions":
 			_, err = s.Array(func() error { return m.readFolder(s) })

@@ -217,6 +217,11 @@ func (r *reading) root(ctx context.Context, at string, entries []git.TreeEntry) 
 	if m.id != "" {
 		return r.session(ctx, at, at, entries)
 	}
+	if m.counts != nil {
+		f := *m.counts
+		f.What = at + ", all sessions"
+		r.figure(f)
+	}
 	folders := numbered(entries)
 	for _, n := range m.sessions {
 		if !slices.ContainsFunc(folders, func(f folder) bool { return f.number == n }) {

@@ -22,6 +22,9 @@ type Pattern struct {
 	// AtKeyword says that every match begins at a keyword, and that the expression
 	// begins with \A: it is tried there and nowhere else, which is much quicker.
 	AtKeyword bool
+	// Bounded says that nothing of a word stands before the keyword. It is looked
+	// at only with AtKeyword.
+	Bounded bool
 	// Near looks, where it is not nil, at the text that follows a keyword at
 	// once, and says whether the expression can match at all.
 	Near func(after []byte) bool
@@ -114,7 +117,7 @@ func (m *Matcher) Find(text []byte) []Span {
 		start := after - int(n)
 		for _, i := range m.of[word] {
 			p := &m.patterns[i]
-			if p.Near != nil && !p.Near(text[after:]) {
+			if p.Bounded && start > 0 && isWord(text[start-1]) || p.Near != nil && !p.Near(text[after:]) {
 				continue
 			}
 			w := window{max(start-orDefault(p.Before, 64), 0), min(after+orDefault(p.After, 512), len(text))}

@@ -143,7 +143,7 @@ var plantedKinds = []planted{
 	}, nil},
 	{"json web token", func(r *rand.Rand) string {
 		part := base64.RawURLEncoding.EncodeToString
-		head := part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part(fmt.Appendf(nil, `{"sub":"%s","iat":%d}`, uuid(r), 1700000000+r.IntN(1e8)))
+		head := part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part(fmt.Appendf(nil, `{"sub":"%s","iat":%d,"scope":"%s"}`, uuid(r), 1700000000+r.IntN(1e8), drawn(r, r.IntN(3)*1200, lowers)))
 		mac := hmac.New(sha256.New, drawnBytes(r, 32))
 		mac.Write([]byte(head))
 		return head + "." + part(mac.Sum(nil))

@@ -110,6 +110,11 @@ func openKey(file []byte, with age.Identity, purpose []string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("damaged: %w", stemma.ErrInvalid)
 	}
+	return decodeKey(text, purpose)
+}
+
+// decodeKey reads the plain text of a key file.
+func decodeKey(text []byte, purpose []string) (string, error) {
 	lines := strings.Split(string(text), "\n")
 	if len(lines) != len(purpose)+2 || lines[0] != keyWords {
 		return "", fmt.Errorf("no key of a vault: %w", stemma.ErrInvalid)

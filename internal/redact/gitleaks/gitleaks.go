@@ -94,7 +94,7 @@ func patterns() ([]redact.Pattern, error) {
 		}
 		atKeyword, near := true, redact.Assigned
 		bounded := strings.HasPrefix(r.Regex, `\b`)
-		if rest, ok := strings.CutPrefix(r.Regex, anyName); ok {
+		if rest, ok := strings.CutPrefix(r.Regex, anyName); ok && namesBeginWith(rest, r.Keywords) {
 			r.Regex = `\A(?i)` + rest
 		} else if rest := strings.TrimPrefix(r.Regex, `\b`); beginsWith(rest, r.Keywords) {
 			r.Regex, near = `\A`+rest, tokenFollows
@@ -113,13 +113,14 @@ func patterns() ([]redact.Pattern, error) {
 			Kind: r.ID, Weak: r.ID == "generic-api-key",
 			Keywords: lowered(r.Keywords), Group: r.SecretGroup, AtKeyword: atKeyword,
 			Regexp: func() *regexp.Regexp { return rule().Regex },
-			Accept: func(m redact.Match) bool {
-				return (!bounded || !atKeyword || !followsWord(m)) && accepted(rule(), global.Allowlists, m)
-			},
+			Accept: func(m redact.Match) bool { return accepted(rule(), global.Allowlists, m) },
 		}
 		switch {
 		case atKeyword:
-			p.Near = near
+			p.Near, p.Bounded = near, bounded
+			if !strings.Contains(r.Regex, assignment) {
+				p.After = 8192 // tokens have no longest length
+			}
 		case strings.Contains(r.Regex, assignment):
 			p.Near = redact.Assigned
 		default:
@@ -162,6 +163,24 @@ func beginsWith(expr string, words []string) bool {
 	return len(words) > 0
 }
 
+// namesBeginWith reports whether each of the words begins one of the names that
+// an expression begins with, such as (?:access|key|(?-i:[Aa]pi|API)).
+func namesBeginWith(expr string, words []string) bool {
+	names, _, _ := strings.Cut(expr, assignment)
+	names = strings.ReplaceAll(strings.ToLower(names), "passw(?:or)?d", "passwd|password")
+	for _, w := range words {
+		w = strings.ToLower(w)
+		begins := false
+		for _, before := range []string{"(?:", "|", "(?-i:"} {
+			begins = begins || strings.Contains(names, before+regexp.QuoteMeta(w)) || strings.Contains(names, before+"["+w[:1]+w[:1]+"]"+w[1:])
+		}
+		if !begins {
+			return false
+		}
+	}
+	return len(words) > 0
+}
+
 // tokenFollows reports whether more of a token can follow its first letters.
 func tokenFollows(after []byte) bool {
 	for _, c := range after[:min(len(after), 6)] {
@@ -170,12 +189,6 @@ func tokenFollows(after []byte) bool {
 		}
 	}
 	return len(after) >= 6
-}
-
-// followsWord reports whether a match begins within a word.
-func followsWord(m redact.Match) bool {
-	name, _ := m.Name(1)
-	return len(name) == 1 && name[0] != '.' && name[0] != '-'
 }
 
 func lowered(words []string) []string {

@@ -481,6 +481,26 @@ func TestErasureReachesCopiesOfObjects(t *testing.T) {
 	}
 }
 
+// A backup of the evidence without the folder of keys opens nothing: not its
+// objects, and not as a vault, which would make keys of its own.
+func TestBackupWithoutKeysOpensNothing(t *testing.T) {
+	h := home(t.TempDir())
+	v := h.open(t)
+	ref := mustPut(t, v, prompt("claude-code/1", "canary in a backup", ada))
+	stolen := home(t.TempDir())
+	if err := os.CopyFS(filepath.Join(string(stolen), "evidence"), os.DirFS(filepath.Join(string(h), "evidence"))); err != nil {
+		t.Fatal(err)
+	}
+	if found := holds(t, string(stolen), "canary"); len(found) > 0 {
+		t.Errorf("plain text in %v", found)
+	}
+	w := stolen.open(t)
+	if o, err := w.Open(t.Context(), ref.URI); !errors.Is(err, stemma.ErrNotFound) {
+		t.Errorf("Open without keys = %q, %v, want ErrNotFound", o.Bytes, err)
+	}
+	wantFaults(t, w, "key sessions/", "keys of the session")
+}
+
 // identitiesLeft opens every key that can be opened with the master key.
 func identitiesLeft(t *testing.T, h home) []age.Identity {
 	t.Helper()

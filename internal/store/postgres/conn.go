@@ -50,6 +50,7 @@ type pool struct {
 	config *pgx.ConnConfig
 	where  string        // the database, for errors
 	slots  chan struct{} // one for each connection in use
+	wait   time.Duration // for one of them
 
 	mu     sync.Mutex
 	idle   []*conn
@@ -94,7 +95,7 @@ func newPool(address string) (*pool, error) {
 	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: time.Second}
 	}
-	return &pool{config: config, where: where(config), slots: make(chan struct{}, most)}, nil
+	return &pool{config: config, where: where(config), slots: make(chan struct{}, most), wait: slotWait}, nil
 }
 
 // where names the database without user and password.
@@ -112,7 +113,7 @@ func where(config *pgx.ConnConfig) string {
 
 // acquire gives a connection, which the caller must release.
 func (p *pool) acquire(ctx context.Context) (*conn, error) {
-	timer := time.NewTimer(slotWait)
+	timer := time.NewTimer(p.wait)
 	defer timer.Stop()
 	select {
 	case p.slots <- struct{}{}:

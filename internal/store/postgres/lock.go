@@ -17,10 +17,10 @@ const lockAgain = 200 * time.Millisecond
 func (s *Store) Lock(ctx context.Context, name string, waiting func()) (release func(), err error) {
 	c, err := s.lockConnection(ctx, name, waiting)
 	if err != nil {
-		if ctx.Err() != nil {
+		if err = s.fail(err); ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("lock %s: %w", name, s.fail(err))
+		return nil, fmt.Errorf("lock %s: %w", name, err)
 	}
 	return func() {
 		// The lock is the session's and ends with it.

@@ -41,10 +41,6 @@ const (
 // when a test first asks for a database, and ends with the process at the
 // latest. TestMain calls Stop at the end.
 type Server struct {
-	// Durable makes a server that we start sync what it acknowledges, as one in
-	// earnest does.
-	Durable bool
-
 	mu      sync.Mutex
 	address string // of the database to begin with
 	own     bool
@@ -217,9 +213,9 @@ func (s *Server) start() error {
 	settings := []string{
 		"listen_addresses=", "unix_socket_directories=" + s.dir, "max_connections=100",
 		"shared_buffers=64MB", "log_destination=stderr", "logging_collector=off",
-	}
-	if !s.Durable {
-		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+		// The system keeps what was written when a process is killed: to sync it
+		// would help against the loss of the machine alone, and takes long.
+		"fsync=off", "full_page_writes=off",
 	}
 	// A process that ends without Stop, as one of testscript does, leaves nothing
 	// behind either.
@@ -271,8 +267,7 @@ func (s *Server) Running() bool {
 	return !s.own || s.answers()
 }
 
-// Halt stops the server at once, as the loss of its machine would: without a
-// word to those who are connected. Resume starts it again.
+// Halt kills the server, without a word to those who are connected. Resume starts it again.
 func (s *Server) Halt(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()

@@ -56,6 +56,10 @@ cross: ## build for the other systems and processors that releases are made for
 vuln: ## look for known vulnerabilities in what is used (asks vuln.go.dev)
 	$(TOOL) govulncheck ./...
 
+.PHONY: interop
+interop: ## check what is exported with an unmodified cosign (the first run compiles it: minutes)
+	@script/interop
+
 .PHONY: fresh
 fresh: ## run the README's shell commands as a newcomer would: fresh clone, empty home
 	@script/fresh

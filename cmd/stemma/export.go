@@ -181,6 +181,13 @@ func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID) (evi
 	for _, k := range own {
 		x.Keys = append(x.Keys, k.Public)
 	}
+	if serviceKey() {
+		k, err := shownKey(ctx, nil)
+		if err != nil {
+			return x, err
+		}
+		x.Keys = append(x.Keys, k.Public)
+	}
 	x.LogKey, err = ownLogKeyText()
 	return x, err
 }

@@ -23,6 +23,10 @@ is first needed, and lies in $STEMMA_DIR/keys or $XDG_CONFIG_HOME/stemma/keys,
 never in a repository. It proves that nothing has changed since it signed, no
 more: what it signs has the tier "claimed", whatever anybody writes anywhere.
 
+Where STEMMA_SIGNING_KEY is set to the URI of a key service (awskms://...,
+hashivault://..., or a sigstore-kms-* program), the key there signs instead, and
+who is to believe it lists its public key in trust.yaml.
+
 Who else is believed stands in trust.yaml, beside that folder: the keys of
 servers, and the workflows that an identity provider vouches for. "stemma keys
 trust" shows how that file is understood; doc/trust-file.md describes it.`,
@@ -109,12 +113,8 @@ func newKeysShow(o *options) *cobra.Command {
 		Use:   "show [keyid]",
 		Short: "Print a public key as PEM: the one that signs, or one by the beginning of its id",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			_, keys, err := machineKeys()
-			if err != nil {
-				return err
-			}
-			k, err := findKey(keys, args)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k, err := shownKey(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -129,6 +129,24 @@ func newKeysShow(o *options) *cobra.Command {
 			return err
 		},
 	}
+}
+
+// shownKey is the key that signs, also where a key service has it, or one of
+// this machine.
+func shownKey(ctx context.Context, args []string) (ownKey, error) {
+	if len(args) == 0 && serviceKey() {
+		k, err := signingKey(ctx)
+		if err != nil {
+			return ownKey{}, err
+		}
+		public, err := attest.EncodeKey(k.Public())
+		return ownKey{ID: k.KeyID(), Public: public}, err
+	}
+	_, keys, err := machineKeys()
+	if err != nil {
+		return ownKey{}, err
+	}
+	return findKey(keys, args)
 }
 
 // findKey finds the key that signs, or the one whose id begins so.
@@ -258,7 +276,7 @@ func (o *options) revoke(ctx context.Context, id, reason string, from, now time.
 	if err != nil {
 		return "", err
 	}
-	signer, err := signingKey()
+	signer, err := signingKey(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -104,7 +104,7 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 	if err := makeDir(home); err != nil {
 		return nil, err
 	}
-	signer, err := signingKey()
+	signer, err := signingKey(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)
 	}

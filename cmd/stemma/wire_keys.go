@@ -12,6 +12,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/evidence"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/sign/filekey"
+	"github.com/stemma-dev/stemma/internal/sign/kms"
 	"github.com/stemma-dev/stemma/internal/sign/sigstore"
 )
 
@@ -41,8 +42,23 @@ func keysDir() (string, error) {
 	return filepath.Join(dir, "keys"), nil
 }
 
-// signingKey gives the key that signs on this machine, and makes it on first use.
-func signingKey() (sign.Signer, error) {
+// keyVariable names the key that signs in the place of this machine's own: the
+// URI of a key service.
+const keyVariable = "STEMMA_SIGNING_KEY"
+
+// serviceKey reports whether a key service signs.
+func serviceKey() bool { return os.Getenv(keyVariable) != "" }
+
+// signingKey gives the key that signs: of the key service that the user names, or
+// of this machine, which is made on first use.
+func signingKey(ctx context.Context) (sign.Signer, error) {
+	if uri := os.Getenv(keyVariable); uri != "" {
+		k, err := kms.Open(ctx, uri)
+		if err != nil {
+			return nil, hinted{err, "unset " + keyVariable + " to sign with a key of this machine"}
+		}
+		return k, nil
+	}
 	dir, err := keysDir()
 	if err != nil {
 		return nil, err

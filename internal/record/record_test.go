@@ -55,16 +55,12 @@ func tryHome(ctx context.Context, dir string) (*home, error) {
 	if h.signer, err = filekey.Open(filepath.Join(dir, "keys"), filekey.Config{}); err != nil {
 		return nil, err
 	}
+	if err := makeLogKey(dir); err != nil {
+		return nil, err
+	}
 	secret, err := os.ReadFile(filepath.Join(dir, "keys", "log"))
-	if errors.Is(err, os.ErrNotExist) {
-		var signer string
-		if signer, _, err = tlog.GenerateKey("stemma.test/record"); err != nil {
-			return nil, err
-		}
-		secret = []byte(signer)
-		if err := os.WriteFile(filepath.Join(dir, "keys", "log"), secret, 0o600); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	public, err := tlog.VerifierKey(string(secret))
 	if err != nil {
@@ -84,11 +80,33 @@ func tryHome(ctx context.Context, dir string) (*home, error) {
 	return h, nil
 }
 
+// makeLogKey makes the key of the log, where there is none.
+func makeLogKey(dir string) error {
+	path := filepath.Join(dir, "keys", "log")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	signer, _, err := tlog.GenerateKey("stemma.test/record")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(signer), 0o600))
+}
+
 func (h *home) config() record.Config {
 	return record.Config{
 		Evidence: h.evidence, Log: h.log, Signer: h.signer, Key: []byte("secret of the organisation"),
 		Trust: sign.Trust{}, Warn: func(s string) { h.warnings = append(h.warnings, s) },
 	}
+}
+
+// trust believes the key of the place.
+func (h *home) trust() sign.Trust {
+	k, err := h.signer.Trusted("test")
+	if err != nil {
+		panic(err) // it was read a moment ago
+	}
+	return sign.Trust{Keys: []sign.Key{k}}
 }
 
 func (h *home) close() {
@@ -552,4 +570,14 @@ func BenchmarkRecordBatch(b *testing.B) {
 		mustRecord(b, h.recorder, batch...)
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "statements/s")
+}
+
+// subjectsOf gives the names of the subjects in an envelope.
+func subjectsOf(e store.Entry) ([]string, error) {
+	env, err := attest.Decode(e.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	st, err := attest.DecodeStatement(env.Payload)
+	return store.SubjectNames(st), err
 }

@@ -103,7 +103,11 @@ func openDatabase(ctx context.Context, d *database) (*database, error) {
 	if info, err := os.Stat(d.path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a file; move it away: %w", d.path, stemma.ErrInvalid)
 	}
-	current, err := d.connect(ctx, "rw")
+	var current bool
+	err := d.patiently(ctx, func() (err error) {
+		current, err = d.connect(ctx, "rw")
+		return err
+	})
 	if err == nil && current {
 		return d, nil
 	}
@@ -125,6 +129,23 @@ func openDatabase(ctx context.Context, d *database) (*database, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// patiently calls fn again while another process is in its way: one that makes
+// the file, or that puts right what a process left that was killed. The database
+// itself does not wait for every step of these.
+func (d *database) patiently(ctx context.Context, fn func() error) error {
+	for start := time.Now(); ; {
+		err := fn()
+		if !isCode(err, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) || time.Since(start) > d.wait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // connect opens the pools and reports whether the file is of our version.
@@ -217,7 +238,7 @@ func (d *database) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(d.fail(err), d.close())
 	}
-	if err := d.make(ctx, d, now); err != nil {
+	if err := d.patiently(ctx, func() error { return d.make(ctx, d, now) }); err != nil {
 		return errors.Join(d.fail(err), d.close())
 	}
 	if current, err := d.connect(ctx, "rw"); err != nil || !current {

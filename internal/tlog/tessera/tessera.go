@@ -154,9 +154,11 @@ func start(ctx context.Context, dir string, cfg Config) (s *shared, err error) {
 	if s.keys, err = tlog.NewKeys(verifier, nil, 0); err != nil {
 		return nil, err
 	}
-	if err := s.own(ctx, signer.Name()); err != nil {
+	made, err := s.own(ctx, signer.Name())
+	if err != nil {
 		return nil, err
 	}
+	defer made()
 	opts := tesseralib.NewAppendOptions().
 		WithCheckpointSigner(signer).
 		WithBatching(batch, batchAge).
@@ -203,29 +205,48 @@ func start(ctx context.Context, dir string, cfg Config) (s *shared, err error) {
 }
 
 // own makes the folder where it is new, proves that it can be written, and
-// refuses a log of another origin.
-func (s *shared) own(ctx context.Context, origin string) error {
+// refuses a log of another origin. A log that there is not yet is made by one
+// process at a time: the caller calls made when it is.
+func (s *shared) own(ctx context.Context, origin string) (made func(), err error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, ".state"), 0o755); err != nil {
-		return kindOf(err)
+		return nil, kindOf(err)
 	}
 	if err := s.writable(); err != nil {
-		return err
+		return nil, err
 	}
+	made = func() {}
 	raw, err := tlog.Folder(s.dir)(ctx, "checkpoint")
 	if errors.Is(err, stemma.ErrNotFound) {
-		return s.first()
+		if _, err := s.file.TryLockContext(ctx, lockPoll); err != nil {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			return nil, kindOf(err)
+		}
+		made = func() { _ = s.file.Unlock() } // at the latest when the process ends
+		raw, err = tlog.Folder(s.dir)(ctx, "checkpoint")
+		if errors.Is(err, stemma.ErrNotFound) {
+			if err := s.first(); err != nil {
+				made()
+				return nil, err
+			}
+			return made, nil
+		}
+	}
+	if err == nil {
+		var h tlog.Head
+		if h, err = tlog.ParseHead(raw); err == nil && h.Origin != origin {
+			err = fmt.Errorf("the log is %q and the key is of %q: %w", h.Origin, origin, stemma.ErrConflict)
+		}
+	}
+	if err == nil {
+		err = s.clock()
 	}
 	if err != nil {
-		return err
+		made()
+		return nil, err
 	}
-	h, err := tlog.ParseHead(raw)
-	if err != nil {
-		return err
-	}
-	if h.Origin != origin {
-		return fmt.Errorf("the log is %q and the key is of %q: %w", h.Origin, origin, stemma.ErrConflict)
-	}
-	return s.clock()
+	return made, nil
 }
 
 // first removes what a process left that died while it made the log: without a

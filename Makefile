@@ -14,6 +14,10 @@ BUILDVCS := $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo 
 FUZZTIME ?= 60s
 FUZZSMOKE ?= 10000x
 
+# Which tests "make soak" runs for long.
+SOAK ?= Killed|Named|Mirror
+SOAKPKG ?= ./internal/record ./internal/tlog/tessera
+
 # Which benchmarks and packages "make bench" runs.
 BENCH ?= .
 PKG ?= ./...
@@ -47,6 +51,10 @@ fuzz: ## fuzz every target (FUZZTIME=60s each, FUZZ=name for some)
 .PHONY: fuzz-smoke
 fuzz-smoke: ## fuzz every target for a moment (FUZZSMOKE=10000x)
 	@script/fuzz $(FUZZSMOKE) '$(FUZZ)'
+
+.PHONY: soak
+soak: ## faults for long: hundreds of kills, every byte flipped (SOAK=Killed for one)
+	STEMMA_SOAK=1 $(GO) test -count=1 -timeout=3h -v -run='$(SOAK)' $(SOAKPKG)
 
 .PHONY: cross
 cross: ## build for the other systems and processors that releases are made for

@@ -83,7 +83,7 @@ func parseTree(data []byte, hexLen int) ([]TreeEntry, error) {
 		if len(rest) < hexLen/2 {
 			return fail("ends inside an id")
 		}
-		e := TreeEntry{Mode: fmt.Sprintf("%06s", mode), Path: string(name), ID: fmt.Sprintf("%x", rest[:hexLen/2])}
+		e := TreeEntry{Mode: strings.Repeat("0", 6-len(mode)) + string(mode), Path: string(name), ID: fmt.Sprintf("%x", rest[:hexLen/2])}
 		switch e.Mode {
 		case "040000":
 			e.Type = "tree"

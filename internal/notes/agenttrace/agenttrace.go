@@ -49,7 +49,7 @@ func (Source) Holds(string) bool { return false }
 
 // Open looks which files of records the tips have.
 func (Source) Open(ctx context.Context, at notes.Place) (notes.Keyed, error) {
-	t := &traces{repo: at.Repo, tips: at.Tips, files: make(map[string]string), added: make(map[string]git.Diff)}
+	t := &traces{repo: at.Repo, tips: at.Tips, files: make(map[string]string), added: make(map[string]touched)}
 	trees, err := at.Repo.Folders(ctx, at.Tips, folder)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ type traces struct {
 
 	mu      sync.Mutex // guards what follows, which is filled when it is asked for
 	records *records
-	added   map[string]git.Diff // commits to which records may belong that others claim
+	added   map[string]touched // commits to which records may belong that others claim
 }
 
 // State names the files.

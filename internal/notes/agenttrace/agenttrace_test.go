@@ -95,9 +95,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	b := &builder{files: map[string]git.FileDiff{
-		"a.go": {Path: "a.go", Added: 1}, "b/a.go": {Path: "b/a.go", Added: 1}, "c/x.go": {Path: "c/x.go", Added: 1}, "gone.go": {Path: "gone.go"},
-	}}
+	touched := newTouched(git.Diff{Files: []git.FileDiff{{Path: "a.go", Added: 1}, {Path: "b/a.go", Added: 1}, {Path: "c/x.go", Added: 1}, {Path: "gone.go"}}})
 	tests := map[string]string{
 		"a.go": "a.go", "b/a.go": "b/a.go", "c.go": "", "gone.go": "",
 		"/home/ada/repo/c/x.go": "c/x.go", "C:/repo/c/x.go": "c/x.go", "/home/ada/repo/gone.go": "",
@@ -106,9 +104,9 @@ func TestPath(t *testing.T) {
 		"/elsewhere/xc/x.go":    "",
 	}
 	for p, want := range tests {
-		got, ok := b.path(p)
+		got, ok := touched.find(p)
 		if ok != (want != "") || ok && got != want {
-			t.Errorf("path(%s) = %q, %t; want %q", p, got, ok, want)
+			t.Errorf("find(%s) = %q, %t; want %q", p, got, ok, want)
 		}
 	}
 }
@@ -155,10 +153,11 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("revision %q", revision)
 		}
 		rec.hook = hook
-		b := &builder{files: make(map[string]git.FileDiff), sessions: make(map[string]int)}
+		var diff git.Diff
 		for _, f := range rec.files {
-			b.files[f.path] = git.FileDiff{Path: f.path, Added: 1}
+			diff.Files = append(diff.Files, git.FileDiff{Path: f.path, Added: 1})
 		}
+		b := &builder{touched: newTouched(diff), sessions: make(map[string]int)}
 		b.record(rec, methodParent, confidenceParent)
 		b.took()
 		checkEvidence(t, b.evidence)

@@ -84,7 +84,7 @@ func (c *contents) locate(path string, of claim) (start, end int, ok bool) {
 			return of.start, of.start + n - 1, true
 		}
 		found := -1
-		for at := 0; at+n <= len(lines); at++ {
+		for at := 0; at+n <= len(lines) && c.hashed <= maxHashed; at++ {
 			if !c.is(lines, at, n, ending, of.hash) {
 				continue
 			}

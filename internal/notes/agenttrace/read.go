@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"path"
 	"slices"
 	"strings"
 
@@ -44,10 +45,7 @@ func (t *traces) Read(ctx context.Context, c *git.Commit, diff git.Diff) ([]note
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{evidence: notes.Evidence{Source: Name, Whole: -1}, files: make(map[string]git.FileDiff), sessions: make(map[string]int)}
-	for _, f := range diff.Files {
-		b.files[f.Path] = f
-	}
+	b := &builder{evidence: notes.Evidence{Source: Name, Whole: -1}, touched: newTouched(diff), sessions: make(map[string]int)}
 	b.contents = contents{ctx: ctx, repo: t.repo, commit: c.ID}
 	for _, parent := range c.Parents {
 		for _, rec := range byTime(all.by[parent]) {
@@ -90,8 +88,9 @@ func byTime(of []*record) []*record {
 func (t *traces) fits(ctx context.Context, revision string, rec *record) (bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	diff, ok := t.added[revision]
+	its, ok := t.added[revision]
 	if !ok {
+		var diff git.Diff
 		for d, err := range t.repo.Added(ctx, one(revision), 1) {
 			if foreign(err) {
 				break
@@ -101,16 +100,13 @@ func (t *traces) fits(ctx context.Context, revision string, rec *record) (bool, 
 			}
 			diff = d
 		}
-		t.added[revision] = diff
-	}
-	b := &builder{files: make(map[string]git.FileDiff)}
-	for _, f := range diff.Files {
-		b.files[f.Path] = f
+		its = newTouched(diff)
+		t.added[revision] = its
 	}
 	for _, f := range rec.files {
-		path, ok := b.path(f.path)
+		path, ok := its.find(f.path)
 		for _, c := range f.claims {
-			if ok && overlap(b.files[path].Ranges, c) {
+			if ok && overlap(its.files[path].Ranges, c) {
 				return true, nil
 			}
 		}
@@ -129,9 +125,9 @@ func overlap(added []git.LineRange, c claim) bool {
 // builder makes the evidence on one commit.
 type builder struct {
 	evidence notes.Evidence
-	files    map[string]git.FileDiff // that the commit added lines to, or touched
-	sessions map[string]int          // index by what makes a session one
-	claimed  map[int]bool            // sessions with lines
+	touched  touched
+	sessions map[string]int // index by what makes a session one
+	claimed  map[int]bool   // sessions with lines
 	input    digest
 	found    int
 	contents contents
@@ -139,18 +135,18 @@ type builder struct {
 
 // record adds what a record says, if it speaks of a file of the commit.
 func (b *builder) record(rec *record, method string, confidence float64) {
-	touched := false
+	speaks := false
 	for _, f := range rec.files {
-		path, ok := b.path(f.path)
+		path, ok := b.touched.find(f.path)
 		if !ok {
 			continue
 		}
-		touched = true
+		speaks = true
 		for _, c := range f.claims {
 			b.claim(rec, path, c, method, confidence)
 		}
 	}
-	if !touched {
+	if !speaks {
 		return
 	}
 	b.found++
@@ -169,16 +165,33 @@ func (b *builder) problem(text string) {
 	}
 }
 
-// path finds the file of the commit that a record means. An absolute path is
-// that of the one file in whose name it ends.
-func (b *builder) path(p string) (string, bool) {
+// touched are the files that a commit touched.
+type touched struct {
+	files  map[string]git.FileDiff
+	byBase map[string][]string // base name -> files that gained lines
+}
+
+func newTouched(diff git.Diff) touched {
+	t := touched{files: make(map[string]git.FileDiff), byBase: make(map[string][]string)}
+	for _, f := range diff.Files {
+		t.files[f.Path] = f
+		if f.Added > 0 {
+			t.byBase[path.Base(f.Path)] = append(t.byBase[path.Base(f.Path)], f.Path)
+		}
+	}
+	return t
+}
+
+// find finds the file that a record means. An absolute path is that of the one
+// file in whose name it ends.
+func (t touched) find(p string) (string, bool) {
 	if !absolute(p) {
-		f, ok := b.files[p]
+		f, ok := t.files[p]
 		return p, ok && f.Added > 0
 	}
 	found := ""
-	for name, f := range b.files {
-		if f.Added > 0 && strings.HasSuffix(p, "/"+name) {
+	for _, name := range t.byBase[path.Base(p)] {
+		if strings.HasSuffix(p, "/"+name) {
 			if found != "" {
 				return "", false
 			}

@@ -20,8 +20,9 @@ import (
 // The limits of the edits that are kept for one commit.
 const (
 	maxEdits    = 100_000
-	maxInserted = 64 << 20 // bytes of the texts
-	maxText     = 4 << 20  // bytes of the text of one edit
+	maxCompared = 256 << 20 // bytes of the texts
+	maxText     = 2 << 20   // bytes of the text of one edit
+	manyLines   = 5_000     // of a text, over which it is compared in less time and less well
 )
 
 // edit is what one call of a tool inserted into a file.
@@ -36,12 +37,12 @@ type edit struct {
 type wanted struct {
 	byBase map[string][]string // base name -> files of the commit that gained lines
 	until  time.Time           // when the commit was made
-	left   int                 // bytes of texts that may still be kept
+	left   int                 // bytes of texts that may still be compared
 	edits  int
 }
 
 func newWanted(c *git.Commit, files []git.FileDiff) *wanted {
-	w := &wanted{byBase: make(map[string][]string), until: time.Unix(c.Author.Time, 0), left: maxInserted}
+	w := &wanted{byBase: make(map[string][]string), until: time.Unix(c.Author.Time, 0), left: maxCompared}
 	for _, f := range files {
 		if f.Added > 0 {
 			w.byBase[path.Base(f.Path)] = append(w.byBase[path.Base(f.Path)], f.Path)
@@ -95,12 +96,10 @@ func (l *lines) edit(b []byte) {
 	}
 	e := edit{file: file, model: l.current[r.sidechain]}
 	for _, change := range r.changes {
-		e.blocks = append(e.blocks, inserted(change.from, change.to)...)
-	}
-	for _, block := range e.blocks {
-		for _, line := range block {
-			l.wanted.left -= len(line) + 16
+		if l.wanted.left -= len(change.from) + len(change.to); l.wanted.left < 0 {
+			break
 		}
+		e.blocks = append(e.blocks, inserted(change.from, change.to)...)
 	}
 	if len(e.blocks) > 0 {
 		l.wanted.edits++
@@ -226,7 +225,12 @@ func inserted(from, to string) [][]string {
 	}
 	var blocks [][]string
 	open := false
-	for _, e := range diff.Edits(split(from), split(to)) {
+	before, after := split(from), split(to)
+	var options []diff.Option
+	if max(len(before), len(after)) > manyLines {
+		options = append(options, diff.Fast())
+	}
+	for _, e := range diff.Edits(before, after, options...) {
 		switch {
 		case e.Op == diff.Match:
 			open = false

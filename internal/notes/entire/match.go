@@ -110,6 +110,9 @@ func (e *edits) match(text []string, added []git.LineRange, of []edit) [][]notes
 		if !ok || count[text[n]] != 1 || p.session == several {
 			continue
 		}
+		if had := owner[n]; had >= 0 && e.who[had] == e.who[p.session] {
+			continue // reached from a line before, which went on as far as it goes
+		}
 		for _, step := range []int{1, -1} {
 			i := n
 			if step < 0 {

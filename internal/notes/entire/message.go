@@ -39,7 +39,7 @@ func (m message) says() bool {
 // which older versions wrote, name no session that could be found any more.
 func readMessage(text []byte) message {
 	var m message
-	if !bytes.Contains(text, []byte("ntire-")) {
+	if !bytes.Contains(text, []byte("ntire-")) && !bytes.Contains(text, []byte("NTIRE-")) {
 		return m
 	}
 	if len(text) > maxMessage {

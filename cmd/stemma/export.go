@@ -195,17 +195,9 @@ func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID) (evi
 // recordAttribution records what a commit's lines are attributed to, and waits
 // until the log's checkpoint covers it.
 func (b *bench) recordAttribution(ctx context.Context, s *spine, commit string) error {
-	statements, err := b.statements(ctx, commit)
+	submissions, err := b.attributionSubmissions(ctx, commit)
 	if err != nil {
 		return err
-	}
-	var submissions []record.Submission
-	for _, st := range statements {
-		sub, err := record.NewSubmission(st)
-		if err != nil {
-			return err
-		}
-		submissions = append(submissions, sub)
 	}
 	receipts, err := s.recorder.Record(ctx, submissions)
 	if err != nil {
@@ -217,4 +209,22 @@ func (b *bench) recordAttribution(ctx context.Context, s *spine, commit string) 
 	}
 	_, err = s.log.Published(ctx, last+1)
 	return err
+}
+
+// attributionSubmissions gives the attribution of a commit, as it is known now,
+// for the record.
+func (b *bench) attributionSubmissions(ctx context.Context, commit string) ([]record.Submission, error) {
+	statements, err := b.statements(ctx, commit)
+	if err != nil {
+		return nil, err
+	}
+	var submissions []record.Submission
+	for _, st := range statements {
+		sub, err := record.NewSubmission(st)
+		if err != nil {
+			return nil, err
+		}
+		submissions = append(submissions, sub)
+	}
+	return submissions, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/capture"
 	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
 
@@ -26,6 +27,8 @@ type synced struct {
 	Gaps    map[string]int `json:"gaps"`    // commits by reason
 	Damaged int            `json:"damaged"` // parts of the spool that can not be read
 	Purged  int64          `json:"purged"`  // bytes
+	// Recorded counts the attribution statements that the log has of these commits.
+	Recorded int `json:"recorded"`
 }
 
 type syncedCommit struct {
@@ -49,6 +52,7 @@ Commits that a rewrite left behind get their note too: from them the lines of a
 squashed or rebased commit are resolved. Running it again, or several at once,
 changes nothing more. Raw spool is purged 30 days after it was captured.
 
+The attribution of commits that branches reach is recorded as signed statements.
 Nothing leaves the machine; --dry-run shows what would be written.`,
 		Example: "  stemma sync --dry-run\n  stemma sync\n  git push origin refs/notes/stemma",
 		Args:    cobra.NoArgs,
@@ -66,6 +70,11 @@ Nothing leaves the machine; --dry-run shows what would be written.`,
 			done, err := b.sync(ctx, s, dry)
 			if err != nil {
 				return err
+			}
+			if !dry && len(done.Commits) > 0 {
+				if done.Recorded, err = o.recordSynced(ctx, b, done.Commits); err != nil {
+					return err
+				}
 			}
 			switch {
 			case o.json:
@@ -132,6 +141,52 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 	}
 	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))
 	return done, err
+}
+
+// recordSynced records the attribution of the commits that the index has, as
+// signed statements. Where nothing can be recorded the notes stand all the same,
+// and it is said.
+func (o *options) recordSynced(ctx context.Context, b *bench, commits []syncedCommit) (int, error) {
+	if err := o.refresh(ctx, b); err != nil {
+		return 0, err
+	}
+	var submissions []record.Submission
+	for _, c := range commits {
+		reached, err := b.store.Node(ctx, stemma.CommitID(c.Commit))
+		if err != nil {
+			return 0, err
+		}
+		if !reached {
+			continue // left behind by a rewrite: its note is what it leaves
+		}
+		of, err := b.attributionSubmissions(ctx, c.Commit)
+		if err != nil {
+			return 0, err
+		}
+		submissions = append(submissions, of...)
+	}
+	if len(submissions) == 0 {
+		return 0, nil
+	}
+	s, err := openSpine(ctx, o.warn)
+	if err != nil {
+		o.warn(fmt.Sprintf("the attribution is not recorded: %v", err))
+		return 0, nil
+	}
+	defer func() {
+		if err := s.close(); err != nil {
+			o.warn(err.Error()) // nothing is lost: it is durable already
+		}
+	}()
+	recorded := 0
+	for part := range slices.Chunk(submissions, 256) {
+		receipts, err := s.recorder.Record(ctx, part)
+		if err != nil {
+			return recorded, err
+		}
+		recorded += len(receipts)
+	}
+	return recorded, nil
 }
 
 // openCommits leaves out the commits whose note has no gap: nothing that is
@@ -247,6 +302,9 @@ func (o *options) showSynced(done synced) {
 	fmt.Fprintf(o.out, "%s commits %s on refs/notes/stemma, the notes of %s stand\n", count(len(done.Commits)), verb, count(done.Same))
 	for _, c := range done.Commits {
 		fmt.Fprintf(o.out, "  %.10s  ai %d  ai-edited %d  human %d  unknown %d  %d sessions\n", c.Commit, c.Lines.AI, c.Lines.AIEdited, c.Lines.Human, c.Lines.Unknown, len(c.Sessions))
+	}
+	if done.Recorded > 0 {
+		fmt.Fprintf(o.out, "%s statements are in the log: stemma verify <commit>\n", count(done.Recorded))
 	}
 	for _, g := range slices.Sorted(maps.Keys(done.Gaps)) {
 		fmt.Fprintf(o.out, "  gap in %d commits: %s\n", done.Gaps[g], plain(g))

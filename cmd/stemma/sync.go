@@ -28,7 +28,8 @@ type synced struct {
 	Damaged int            `json:"damaged"` // parts of the spool that can not be read
 	Purged  int64          `json:"purged"`  // bytes
 	// Recorded counts the attribution statements that the log has of these commits.
-	Recorded int `json:"recorded"`
+	Recorded int    `json:"recorded"`
+	Pushed   string `json:"pushed,omitempty"` // the remote
 }
 
 type syncedCommit struct {
@@ -39,6 +40,7 @@ type syncedCommit struct {
 
 func newSync(o *options) *cobra.Command {
 	var dry, quiet bool
+	var push string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Attribute what was captured, and write it into git as notes",
@@ -53,8 +55,9 @@ squashed or rebased commit are resolved. Running it again, or several at once,
 changes nothing more. Raw spool is purged 30 days after it was captured.
 
 The attribution of commits that branches reach is recorded as signed statements.
-Nothing leaves the machine; --dry-run shows what would be written.`,
-		Example: "  stemma sync --dry-run\n  stemma sync\n  git push origin refs/notes/stemma",
+Nothing leaves the machine unless --push names a remote: then its notes are taken
+in, and all are pushed. --dry-run shows what would be written.`,
+		Example: "  stemma sync --dry-run\n  stemma sync\n  stemma sync --push origin",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -76,6 +79,12 @@ Nothing leaves the machine; --dry-run shows what would be written.`,
 					return err
 				}
 			}
+			if push != "" && !dry {
+				if err := b.repo.PushNotes(ctx, push, ownNotes, chooseNote, git.Signature{Name: "stemma", Time: time.Now().Unix()}); err != nil {
+					return err
+				}
+				done.Pushed = push
+			}
 			switch {
 			case o.json:
 				return printJSON(o.out, done)
@@ -86,6 +95,7 @@ Nothing leaves the machine; --dry-run shows what would be written.`,
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "write and purge nothing")
+	cmd.Flags().StringVar(&push, "push", "", "push the notes to this `remote` afterwards, taking in what others pushed")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
 	return cmd
 }

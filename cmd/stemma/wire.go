@@ -529,6 +529,9 @@ func noteHasGaps(blob []byte) bool {
 	return err != nil || len(n.Gaps) > 0
 }
 
+// chooseNote says which of two notes on one commit stays.
+func chooseNote(ours, theirs []byte) []byte { return native.Choose(ours, theirs) }
+
 // me is the pseudonym of whoever works on this clone.
 func (b *bench) me() string { return b.person(b.observer) }
 

@@ -10,7 +10,7 @@
 // objects (for objects) and the refs (for refs) of the real one. The one call
 // that asks the configuration is [Repo.HooksDir], for whoever installs hooks.
 //
-// The package writes to a repository by [Repo.AddNotes] alone, never fetches, and applies no
+// The package writes to a repository by [Repo.AddNotes] and [Repo.PushNotes] alone, fetches nothing else, and applies no
 // mailmap, no attributes and no encoding: names and messages are bytes.
 package git
 

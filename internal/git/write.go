@@ -20,9 +20,8 @@ const noteTries = 20
 
 // AddNotes attaches notes to commits (git-notes(1)): by commit, in one commit
 // on top of the ref of notes, with the fan-out that git chooses. A note that a
-// commit has already is replaced, the others stay. It is the only call of this
-// package that writes to the repository: new objects, and this one ref. No hook
-// is run.
+// commit has already is replaced, the others stay. It writes new objects and this
+// one ref. No hook is run.
 //
 // Several processes may add notes at once: none is lost. The error is
 // ErrConflict when the ref kept moving, ErrInvalid for a ref that is none of
@@ -45,7 +44,7 @@ func (r *Repo) AddNotes(ctx context.Context, ref string, notes map[string][]byte
 		if tip, err = r.tip(ctx, ref); err != nil {
 			return fmt.Errorf("add notes: %w", err)
 		}
-		err = r.importNotes(ctx, ref, tip, notes, by)
+		err = r.importNotes(ctx, ref, tip, "", notes, by)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -76,9 +75,10 @@ func (r *Repo) tip(ctx context.Context, ref string) (string, error) {
 	return "", nil
 }
 
-// importNotes writes one commit of notes. git refuses it when the ref is not at
+// importNotes writes one commit of notes, on top of tip, and of also where that
+// is a commit of notes that were taken in. git refuses it when the ref is not at
 // tip any more (git-fast-import(1), "--force").
-func (r *Repo) importNotes(ctx context.Context, ref, tip string, notes map[string][]byte, by Signature) error {
+func (r *Repo) importNotes(ctx context.Context, ref, tip, also string, notes map[string][]byte, by Signature) error {
 	var in bytes.Buffer
 	name := strings.Map(func(c rune) rune {
 		if c == '<' || c == '>' || c == '\n' || c == 0 {
@@ -90,6 +90,9 @@ func (r *Repo) importNotes(ctx context.Context, ref, tip string, notes map[strin
 	fmt.Fprintf(&in, "commit %s\ncommitter %s <> %d +0000\ndata %d\n%s\n", ref, name, by.Time, len(message), message)
 	if tip != "" {
 		fmt.Fprintf(&in, "from %s\n", tip)
+	}
+	if also != "" && also != tip {
+		fmt.Fprintf(&in, "merge %s\n", also)
 	}
 	for _, id := range slices.Sorted(maps.Keys(notes)) {
 		fmt.Fprintf(&in, "N inline %s\ndata %d\n", id, len(notes[id]))

@@ -134,3 +134,71 @@ func TestReflogNamesWhatARewriteLeftBehind(t *testing.T) {
 		t.Errorf("Reflog tells %q; want both commits and the amended one", actions)
 	}
 }
+
+// Clones that push their notes at once lose none, and end with the same notes.
+func TestNotesPushedByManyClonesAtOnce(t *testing.T) {
+	dir, ids := written(t, 4)
+	remote := filepath.Join(t.TempDir(), "remote.git")
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("git", args...)
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	run("clone", "-q", "--bare", dir, remote)
+	var group sync.WaitGroup
+	for i, id := range ids {
+		clone := filepath.Join(t.TempDir(), fmt.Sprint("clone", i))
+		run("clone", "-q", remote, clone)
+		group.Go(func() {
+			repo, err := Open(t.Context(), clone, Config{Scratch: filepath.Join(t.TempDir(), "s")})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer repo.Close()
+			by := Signature{Name: "stemma", Time: int64(i + 1)}
+			// each has a note of its own, and one on which they differ
+			notes := map[string][]byte{id: []byte("note of " + id + "\n")}
+			if id != ids[0] {
+				notes[ids[0]] = fmt.Appendf(nil, "%d\n", i)
+			}
+			smaller := func(a, b []byte) []byte {
+				if string(a) < string(b) {
+					return a
+				}
+				return b
+			}
+			if err := repo.AddNotes(t.Context(), "refs/notes/stemma", notes, by); err != nil {
+				t.Error(err)
+			}
+			if err := repo.PushNotes(t.Context(), "origin", "refs/notes/stemma", smaller, by); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	got := notesOf(t, remote, ids)
+	for _, id := range ids[1:] {
+		if got[id] != "note of "+id+"\n" {
+			t.Errorf("note on %s is %q", id, got[id])
+		}
+	}
+	if got[ids[0]] != "1\n" {
+		t.Errorf("the note on which they differ is %q, want the smallest", got[ids[0]])
+	}
+	repo, err := Open(t.Context(), dir, Config{Scratch: filepath.Join(t.TempDir(), "s")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	for _, remote := range []string{"", "--upload-pack=x", filepath.Join(dir, "nowhere")} {
+		if err := repo.PushNotes(t.Context(), remote, "refs/notes/stemma", nil, Signature{}); err == nil {
+			t.Errorf("pushed to %q", remote)
+		}
+	}
+}

@@ -284,6 +284,27 @@ func Decode(blob []byte) (Note, error) {
 	return n, nil
 }
 
+// Choose says which of two notes on one commit stays, the same in every order: the
+// one that can be read, then the one with fewer gaps, then the one that says
+// more, then the smaller by its bytes.
+func Choose(a, b []byte) []byte {
+	rank := func(blob []byte) []int {
+		n, err := Decode(blob)
+		if err != nil {
+			return []int{1, 0, 0}
+		}
+		return []int{0, len(n.Gaps), -len(blob)}
+	}
+	c := slices.Compare(rank(a), rank(b))
+	if c == 0 {
+		c = bytes.Compare(a, b)
+	}
+	if c <= 0 {
+		return a
+	}
+	return b
+}
+
 // Source reads stemma's own notes.
 type Source struct{}
 

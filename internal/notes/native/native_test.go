@@ -130,3 +130,22 @@ func TestNoteOfEvidenceSaysTheSame(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestChoiceOfTwoNotesIsTheSameInEveryOrder(t *testing.T) {
+	whole := []byte(`{"stemma":1,"input":"a"}`)
+	gap := []byte(`{"stemma":1,"input":"b","gaps":["x"]}`)
+	more := []byte(`{"stemma":1,"input":"longer"}`)
+	broken := []byte(`{`)
+	for _, test := range []struct{ a, b, want []byte }{
+		{whole, gap, whole},
+		{whole, broken, whole},
+		{whole, more, more},
+		{gap, broken, gap},
+		{whole, whole, whole},
+		{[]byte(`{"stemma":1,"input":"c"}`), whole, whole},
+	} {
+		if got, other := Choose(test.a, test.b), Choose(test.b, test.a); string(got) != string(test.want) || string(other) != string(test.want) {
+			t.Errorf("of %s and %s: %s and %s, want %s", test.a, test.b, got, other, test.want)
+		}
+	}
+}

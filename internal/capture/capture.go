@@ -199,7 +199,7 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 		touched = append(touched, p)
 		e.want = append(e.want, wanted{p, f})
 	}
-	if err := w.advance(touched, until, e); err != nil {
+	if err := w.advance(ctx, touched, until, e); err != nil {
 		return Result{}, false, err
 	}
 	for _, want := range e.want {
@@ -269,7 +269,7 @@ func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 
 // advance replays the files up to a time, one state after the other over all
 // of them, so that a piece that leaves one is known to the next.
-func (w *work) advance(of []place, until time.Time, e *evidence) error {
+func (w *work) advance(ctx context.Context, of []place, until time.Time, e *evidence) error {
 	for {
 		var next place
 		var at time.Time
@@ -282,7 +282,7 @@ func (w *work) advance(of []place, until time.Time, e *evidence) error {
 		if next.path == "" {
 			return nil
 		}
-		if err := w.step(next, e); err != nil {
+		if err := w.step(ctx, next, e); err != nil {
 			return err
 		}
 		f := w.files[next]
@@ -299,11 +299,26 @@ func (w *work) advance(of []place, until time.Time, e *evidence) error {
 }
 
 // step replays the next state of a file.
-func (w *work) step(p place, e *evidence) error {
+func (w *work) step(ctx context.Context, p place, e *evidence) error {
 	f, states := w.files[p], w.states[p]
 	s, from := states[f.next], f.from
 	f.next++
 	f.from = s.at
+	if own := w.windowOf(p.tree, s); own != nil && s.file.Was != "" && from.Before(own.from) {
+		// It was as git had it when the tool began: what came before is not the tool's.
+		was, err := w.Repo.Blob(ctx, s.file.Was, maxBlob)
+		switch {
+		case err == nil:
+			writer := w.between(p, from, own.from)
+			f.replay.Step(was, writer.Writer)
+			if writer.fault != "" && string(was) != string(f.now) {
+				e.gaps[writer.fault] = true
+			}
+			f.now, from = was, own.from
+		case !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid):
+			return err
+		}
+	}
 	content, err := w.content(s)
 	if err != nil {
 		e.gaps["a snapshot is not held any more"] = true

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type treeState struct {
 	Gone  []string        `json:"gone"`
 	// Held are the files whose content, as of that stat, is in the spool.
 	Held map[string]stat `json:"held"`
+	// Index is the file that keeps git's index as it was; "" where it is not kept.
+	Index string `json:"index,omitempty"`
 }
 
 // compare looks at the whole work tree: before a tool that may write anything
@@ -39,10 +42,10 @@ func (b *binder) compare() {
 		now, err := scanTree(b.place, b.Config, began, time.Now().Add(limit))
 		if err != nil {
 			b.gap("before the tool: "+err.Error(), "")
-			os.Remove(path)
+			b.forget(path)
 			return
 		}
-		state := treeState{Began: began, Dirty: now.Dirty, Gone: slices.Sorted(maps.Keys(now.Gone)), Held: make(map[string]stat)}
+		state := treeState{Index: b.keepIndex(path), Began: began, Dirty: now.Dirty, Gone: slices.Sorted(maps.Keys(now.Gone)), Held: make(map[string]stat)}
 		held := b.lastHeld()
 		for _, rel := range slices.Sorted(maps.Keys(now.Dirty)) {
 			s := now.Dirty[rel]
@@ -60,7 +63,7 @@ func (b *binder) compare() {
 			b.gap("no comparison from before the tool", "")
 			return
 		}
-		os.Remove(path)
+		defer b.forget(path)
 		now, err := scanTree(b.place, b.Config, before.Began, time.Now().Add(limit))
 		if err != nil {
 			b.gap("after the tool: "+err.Error(), "")
@@ -95,8 +98,14 @@ func (b *binder) changed(before treeState, now *scan) {
 		}
 	}
 	held := make(map[string]stat)
+	was := b.wasInGit(before, paths)
 	for _, rel := range slices.Sorted(maps.Keys(paths)) {
-		if !b.take(rel) {
+		n := len(b.record.Files)
+		ok := b.take(rel)
+		if len(b.record.Files) > n {
+			b.record.Files[n].Was = was[rel]
+		}
+		if !ok {
 			continue
 		}
 		if s, ok := now.Dirty[rel]; ok {
@@ -112,6 +121,50 @@ func (b *binder) changed(before treeState, now *scan) {
 	if err := b.writeState(b.heldPath(), treeState{Held: held}); err != nil {
 		b.gap("after the tool: "+err.Error(), "")
 	}
+}
+
+// keepIndex keeps git's index as it is, for what a tool changes of files that
+// are as it has them. git never writes into an index, it makes a new one: a link
+// is enough where one can be made.
+func (b *binder) keepIndex(state string) string {
+	index := filepath.Join(b.place.GitDir, "index")
+	kept := strings.TrimSuffix(state, ".json") + ".index"
+	if os.MkdirAll(filepath.Dir(kept), 0o700) != nil {
+		return ""
+	}
+	os.Remove(kept)
+	if os.Link(index, kept) == nil {
+		return kept
+	}
+	data, err := readAtMost(index, maxState)
+	if err != nil || len(data) == maxState || os.WriteFile(kept, data, 0o600) != nil {
+		return ""
+	}
+	return kept
+}
+
+// forget removes what was remembered of the time before a tool.
+func (b *binder) forget(state string) {
+	os.Remove(state)
+	os.Remove(strings.TrimSuffix(state, ".json") + ".index")
+}
+
+// wasInGit gives the ids of git's objects that changed files were as, of those
+// that were as git's index had them.
+func (b *binder) wasInGit(before treeState, changed map[string]bool) map[string]string {
+	was := make(map[string]string)
+	for rel := range changed {
+		if _, dirty := before.Dirty[rel]; !dirty && !slices.Contains(before.Gone, rel) {
+			was[rel] = ""
+		}
+	}
+	if len(was) == 0 || before.Index == "" {
+		return nil
+	}
+	if _, err := readIndexFile(before.Index, hashSize(b.place.Common), was); err != nil {
+		return nil
+	}
+	return was
 }
 
 // take makes a snapshot of a file that nothing named, within the limits, and

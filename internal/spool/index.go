@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,12 @@ type indexEntry struct {
 // to 4) by path. Without an index nothing is tracked. A split index is
 // ErrUnavailable: what it shares is in another file.
 func readIndex(p Place) (map[string]indexEntry, error) {
-	path := filepath.Join(p.GitDir, "index")
+	return readIndexFile(filepath.Join(p.GitDir, "index"), hashSize(p.Common), nil)
+}
+
+// readIndexFile reads an index whose object ids have this size. oids, where it is
+// not nil, gets the ids of the paths that it holds.
+func readIndexFile(path string, oid int, oids map[string]string) (map[string]indexEntry, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(kindOf(err), stemma.ErrNotFound) {
@@ -43,7 +49,7 @@ func readIndex(p Place) (map[string]indexEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("git index: %v: %w", err, kindOf(err))
 	}
-	return decodeIndex(data, hashSize(p.Common))
+	return decodeIndex(data, oid, oids)
 }
 
 // hashSize is the length in bytes of the repository's object ids.
@@ -64,8 +70,9 @@ const (
 	modeGitModule = 0o160000
 )
 
-// decodeIndex reads the bytes of an index whose object ids have this size.
-func decodeIndex(data []byte, oid int) (map[string]indexEntry, error) {
+// decodeIndex reads the bytes of an index whose object ids have this size, and
+// fills in the ids of the paths in oids.
+func decodeIndex(data []byte, oid int, oids map[string]string) (map[string]indexEntry, error) {
 	fail := func(at int, reason string) (map[string]indexEntry, error) {
 		return nil, &DecodeError{Path: "git index", Offset: int64(at), Reason: reason}
 	}
@@ -92,6 +99,7 @@ func decodeIndex(data []byte, oid int) (map[string]indexEntry, error) {
 			mode:  binary.BigEndian.Uint32(data[at+24:]),
 			size:  binary.BigEndian.Uint32(data[at+36:]),
 		}
+		id := data[at+indexFixed : at+indexFixed+oid]
 		at += indexFixed + oid
 		flags := binary.BigEndian.Uint16(data[at:])
 		at += 2
@@ -129,6 +137,9 @@ func decodeIndex(data []byte, oid int) (map[string]indexEntry, error) {
 			continue // a folder that is not checked out; another repository
 		}
 		entries[string(name)] = e
+		if _, ok := oids[string(name)]; ok {
+			oids[string(name)] = hex.EncodeToString(id)
+		}
 	}
 	for at+8 <= len(data)-oid {
 		if string(data[at:at+4]) == "link" {

@@ -73,6 +73,9 @@ type File struct {
 	Blob  string `json:"blob,omitempty"` // hex SHA-256
 	Size  int64  `json:"size,omitempty"` // bytes
 	Exec  bool   `json:"exec,omitempty"`
+	// Was is the id of git's object that the file was as before the tool ran, where
+	// it was as git's index has it and so no snapshot was made.
+	Was string `json:"was,omitempty"`
 	// Found says that nothing named the file: a comparison of the work tree
 	// found that it changed while a tool ran.
 	Found bool `json:"found,omitempty"`

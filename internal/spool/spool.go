@@ -314,6 +314,19 @@ func (s *Spool) Purge(before time.Time) (int64, error) {
 			}
 		}
 	}
+	// What was remembered for a call that never ended.
+	states, _ := filepath.Glob(filepath.Join(s.dir, "state", "*.json"))
+	for _, path := range states {
+		if st, err := os.Lstat(path); err == nil && st.ModTime().Before(before) {
+			os.Remove(path)
+		}
+	}
+	kept, _ := filepath.Glob(filepath.Join(s.dir, "state", "*.index"))
+	for _, path := range kept {
+		if _, err := os.Lstat(strings.TrimSuffix(path, ".index") + ".json"); errors.Is(err, fs.ErrNotExist) {
+			os.Remove(path)
+		}
+	}
 	unlock()
 	_, err = s.Measure()
 	return freed, err

@@ -86,7 +86,7 @@ func FuzzIndex(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, size := range []int{20, 32} {
-			index, err := decodeIndex(data, size)
+			index, err := decodeIndex(data, size, nil)
 			if err == nil && len(index)*40 > len(data) {
 				t.Fatalf("%d entries from %d bytes", len(index), len(data))
 			}

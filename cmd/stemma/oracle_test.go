@@ -1,0 +1,526 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stemma-dev/stemma/internal/spool"
+)
+
+// This file holds capture against an oracle: agents with hooks, a person,
+// formatters and git are at work at random in a real repository, and every line
+// carries the truth about who wrote it. What stemma says of the lines at HEAD is
+// compared with that.
+
+// writer says who wrote a line.
+type writer struct {
+	session string // "" for the person
+	gap     bool   // a hook around it was withheld: unknown is right
+	edited  bool   // both wrote at it: ai-edited is right too
+}
+
+// trueLine is a line with the truth.
+type trueLine struct {
+	text string
+	by   writer
+	// plain says that its text stands in many places: after git moved contents
+	// around, nobody can tell which is which.
+	plain bool
+}
+
+// world is a repository in which everybody is at work.
+type world struct {
+	t     *testing.T
+	rnd   *rand.Rand
+	dir   string
+	state string
+	now   time.Time
+	call  int
+	word  int
+	files map[string][]trueLine
+	seen  map[[32]byte][]trueLine // by content: what git brings back is known
+	texts map[string]trueLine     // by text, of lines that stand in one place only
+	spool *spool.Spool
+	doing []string
+	side  int
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, rnd: rand.New(rand.NewPCG(seed, 7)), dir: filepath.Join(root, "repo"), state: filepath.Join(root, "state"),
+		now: time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC), files: make(map[string][]trueLine),
+		seen: make(map[[32]byte][]trueLine), texts: make(map[string]trueLine),
+	}
+	t.Setenv("STEMMA_DIR", w.state)
+	t.Setenv("HOME", w.state)
+	if err := os.MkdirAll(w.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.git("init", "-q", "-b", "main")
+	for _, path := range []string{"a.go", "b.go", "lib/c.go"} {
+		// Before capture began nobody was watching.
+		w.files[path] = []trueLine{w.line("", true), w.line("", true), w.line("", true)}
+		w.write(path)
+	}
+	p, err := spool.Find(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spool, err = spool.Open(filepath.Join(w.state, "spool", p.Folder()), spool.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.healthy()
+	w.commit()
+	return w
+}
+
+func (w *world) tick() time.Time { w.now = w.now.Add(time.Second); return w.now }
+
+func (w *world) git(args ...string) string {
+	w.t.Helper()
+	out, err := w.tryGit(args...)
+	if err != nil {
+		w.t.Fatalf("git %s: %v\n%s\nbefore: %s", strings.Join(args, " "), err, out, strings.Join(w.doing[max(0, len(w.doing)-8):], "; "))
+	}
+	return strings.TrimSpace(out)
+}
+
+func (w *world) tryGit(args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir = w.dir
+	date := fmt.Sprintf("%d +0000", w.tick().Unix())
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.state, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
+		"GIT_AUTHOR_DATE=" + date, "GIT_COMMITTER_DATE=" + date, "GIT_EDITOR=true", "GIT_SEQUENCE_EDITOR=true",
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+var everywhere = []string{"}", "", "\treturn err", "\t}", "if err != nil {"}
+
+// line makes a new line: three in ten stand in many places.
+func (w *world) line(session string, gap bool) trueLine {
+	by := writer{session: session, gap: gap}
+	if w.rnd.IntN(10) < 3 {
+		return trueLine{text: everywhere[w.rnd.IntN(len(everywhere))], by: by, plain: true}
+	}
+	w.word++
+	l := trueLine{text: fmt.Sprintf("v%dx%d := f%dy(%d)", w.word, w.rnd.IntN(1e9), w.rnd.IntN(1e9), w.rnd.IntN(1e9)), by: by}
+	w.texts[l.text] = l
+	return l
+}
+
+func content(lines []trueLine) []byte {
+	var b bytes.Buffer
+	for _, l := range lines {
+		b.WriteString(l.text + "\n")
+	}
+	return b.Bytes()
+}
+
+// write puts a file where git and the hooks see it.
+func (w *world) write(path string) {
+	w.t.Helper()
+	text := content(w.files[path])
+	w.seen[sha256.Sum256(text)] = slices.Clone(w.files[path])
+	full := filepath.Join(w.dir, path)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, text, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// reread takes over what git made of the work tree.
+func (w *world) reread() {
+	w.t.Helper()
+	w.files = make(map[string][]trueLine)
+	for _, path := range strings.Fields(w.git("ls-files")) {
+		text, err := os.ReadFile(filepath.Join(w.dir, path))
+		if err != nil {
+			continue // deleted in the work tree
+		}
+		if known, ok := w.seen[sha256.Sum256(text)]; ok {
+			w.files[path] = slices.Clone(known)
+			continue
+		}
+		var lines []trueLine
+		for l := range strings.Lines(string(text)) {
+			l = strings.TrimSuffix(l, "\n")
+			known, ok := w.texts[strings.TrimLeft(l, "\t")]
+			if !ok {
+				known = trueLine{plain: true, by: writer{gap: true}} // which of many it was, git did not tell
+			}
+			known.text = l
+			lines = append(lines, known)
+		}
+		w.files[path] = lines
+		w.seen[sha256.Sum256(text)] = slices.Clone(lines)
+	}
+}
+
+func (w *world) anyFile() string {
+	paths := make([]string, 0, len(w.files))
+	for p := range w.files {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	if len(paths) == 0 || w.rnd.IntN(12) == 0 && len(paths) < 8 {
+		p := fmt.Sprintf("new%d.go", len(w.doing))
+		w.files[p] = nil
+		return p
+	}
+	return paths[w.rnd.IntN(len(paths))]
+}
+
+// change writes into a file as one writer does.
+func (w *world) change(path, session string, gap bool) {
+	lines := w.files[path]
+	if len(lines) > 4 && w.rnd.IntN(4) == 0 {
+		at := w.rnd.IntN(len(lines))
+		lines = slices.Delete(lines, at, min(len(lines), at+1+w.rnd.IntN(3)))
+	}
+	at := w.rnd.IntN(len(lines) + 1)
+	for range 1 + w.rnd.IntN(6) {
+		lines = slices.Insert(lines, at, w.line(session, gap))
+		at++
+	}
+	w.files[path] = lines
+	w.write(path)
+}
+
+// hook runs a hook of an agent.
+func (w *world) hook(session, event, tool, path string, call int) {
+	w.t.Helper()
+	input := map[string]any{"command": "make"}
+	if path != "" {
+		input = map[string]any{"file_path": filepath.Join(w.dir, path)}
+	}
+	text, err := json.Marshal(map[string]any{
+		"session_id": session, "hook_event_name": event, "tool_name": tool, "tool_use_id": fmt.Sprint(call), "tool_input": input, "cwd": w.dir,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	now := w.tick()
+	err = spool.Capture(spool.Input{Agent: "claudecode", Payload: bytes.NewReader(text), Dir: w.dir, Home: filepath.Join(w.state, "spool"), Now: func() time.Time { return now }})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// healthy is a hook of git that finds everything as it was installed.
+func (w *world) healthy() {
+	w.t.Helper()
+	if err := w.spool.Append(spool.Record{Time: w.now, Agent: spool.AgentGit, Event: "post-commit", Phase: spool.Other, Tree: w.dir}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// agent lets a session work: three tools in ten are shells.
+func (w *world) agent() {
+	session := fmt.Sprint("s", 1+w.rnd.IntN(3))
+	w.call++
+	call, path := w.call, w.anyFile()
+	tool, named := "Edit", path
+	if w.rnd.IntN(10) < 3 {
+		tool, named = "Bash", ""
+	}
+	withheld := ""
+	if w.rnd.IntN(40) == 0 {
+		withheld = []string{"PreToolUse", "PostToolUse"}[w.rnd.IntN(2)]
+	}
+	w.doing = append(w.doing, fmt.Sprintf("%s %s %s %s", session, tool, path, withheld))
+	if withheld != "PreToolUse" {
+		w.hook(session, "PreToolUse", tool, named, call)
+	}
+	w.change(path, session, withheld != "")
+	if withheld != "PostToolUse" {
+		w.hook(session, "PostToolUse", tool, named, call)
+		return
+	}
+	// the session goes on: what it left open is over
+	w.hook(session, "UserPromptSubmit", "", "", 0)
+}
+
+func (w *world) human() {
+	path := w.anyFile()
+	w.doing = append(w.doing, "ada "+path)
+	w.change(path, "", false)
+}
+
+func (w *world) formatter() {
+	path := w.anyFile()
+	w.doing = append(w.doing, "format "+path)
+	for i, l := range w.files[path] {
+		if l.text != "" {
+			w.files[path][i].text = "\t" + strings.TrimLeft(l.text, "\t")
+		}
+	}
+	w.write(path)
+}
+
+func (w *world) commit() bool {
+	w.git("add", "-A")
+	if _, err := w.tryGit("diff", "--cached", "--quiet"); err == nil {
+		return false
+	}
+	w.git("commit", "-qm", fmt.Sprint("work ", len(w.doing)))
+	w.healthy()
+	return true
+}
+
+// rewrite lets git do one of the things that make peers lose attribution. The
+// work tree is clean before and after.
+func (w *world) rewrite() {
+	w.commit()
+	kind := w.rnd.IntN(9)
+	w.doing = append(w.doing, fmt.Sprint("git ", kind))
+	side := fmt.Sprint("side", w.side)
+	w.side++
+	work := func(n int) {
+		for range n {
+			if w.rnd.IntN(3) == 0 {
+				w.human()
+			} else {
+				w.agent()
+			}
+			w.commit()
+		}
+	}
+	switch kind {
+	case 0: // amend
+		work(1)
+		w.agent()
+		w.git("add", "-A")
+		w.git("commit", "-q", "--amend", "-m", "amended")
+		w.healthy()
+	case 1, 2: // rebase of a branch, clean or given up
+		w.git("switch", "-qc", side)
+		work(2)
+		w.git("switch", "-q", "main")
+		w.reread()
+		w.human()
+		w.commit()
+		w.git("switch", "-q", side)
+		if _, err := w.tryGit("rebase", "-q", "main"); err != nil {
+			w.git("rebase", "--abort")
+			w.git("switch", "-q", "main")
+			w.git("merge", "-q", "-X", "theirs", "-m", "merge", side)
+		} else {
+			w.git("switch", "-q", "main")
+			w.git("merge", "-q", "--ff-only", side)
+		}
+	case 3: // squash
+		w.git("switch", "-qc", side)
+		work(3)
+		w.git("switch", "-q", "main")
+		w.git("merge", "-q", "--squash", side)
+		if _, err := w.tryGit("diff", "--cached", "--quiet"); err != nil {
+			w.git("commit", "-qm", "squashed "+side)
+			w.healthy()
+		}
+	case 4: // cherry-pick
+		w.git("switch", "-qc", side)
+		work(1)
+		w.git("switch", "-q", "main")
+		if _, err := w.tryGit("cherry-pick", "--allow-empty", "-x", side); err != nil {
+			w.git("cherry-pick", "--abort")
+		}
+	case 5: // stash and pop
+		w.agent()
+		w.human()
+		if _, err := w.tryGit("stash", "-q", "-u"); err == nil {
+			w.tick()
+			if _, err := w.tryGit("stash", "pop", "-q"); err != nil {
+				w.t.Fatal("stash pop failed")
+			}
+		}
+		w.commit()
+	case 6: // revert, and revert of that
+		if w.git("rev-list", "--count", "--first-parent", "HEAD") != "1" {
+			if _, err := w.tryGit("revert", "--no-edit", "-m1", "HEAD"); err != nil {
+				if _, err := w.tryGit("revert", "--no-edit", "HEAD"); err != nil {
+					w.tryGit("revert", "--abort")
+					break
+				}
+			}
+			w.git("revert", "--no-edit", "HEAD")
+		}
+	case 7: // take back, commit again
+		work(2)
+		w.git("reset", "-q", "--soft", "HEAD~1")
+		w.git("commit", "-q", "--amend", "-m", "both")
+		w.healthy()
+	case 8: // a merge
+		w.git("switch", "-qc", side)
+		work(1)
+		w.git("switch", "-q", "main")
+		w.reread()
+		w.human()
+		w.commit()
+		w.git("merge", "-q", "-X", "theirs", "-m", "merged "+side, side)
+	}
+	w.healthy()
+	w.reread()
+}
+
+// score is how well the lines at HEAD are told.
+type score struct {
+	wrong, open          []string
+	ai, aiTold           int // unique lines of sessions, and how many are told
+	human, humanTold     int
+	plain, plainTold     int
+	unknown, all, inGaps int
+}
+
+// judge compares what stemma says of every line at HEAD with the truth.
+func (w *world) judge() score {
+	w.t.Helper()
+	w.commit()
+	w.reread()
+	run := func(args ...string) []byte {
+		w.t.Helper()
+		var out, errOut bytes.Buffer
+		if code := execute(w.t.Context(), append([]string{"-R", w.dir}, args...), &out, &errOut); code != exitOK {
+			w.t.Fatalf("stemma %s: exit %d: %s", strings.Join(args, " "), code, errOut.String())
+		}
+		return out.Bytes()
+	}
+	run("sync", "--quiet")
+	var s score
+	for path, truth := range w.files {
+		if len(truth) == 0 {
+			continue
+		}
+		var told struct {
+			Lines []struct {
+				Class  string
+				Commit string
+				Text   string
+				Reason string
+				Part   *struct{ Session, Via string }
+			}
+		}
+		if err := json.Unmarshal(run("blame", "--json", path), &told); err != nil {
+			w.t.Fatal(err)
+		}
+		if len(told.Lines) != len(truth) {
+			w.t.Fatalf("%s: %d lines told, %d are there", path, len(told.Lines), len(truth))
+		}
+		for i, l := range told.Lines {
+			by, session := truth[i].by, ""
+			if l.Part != nil {
+				session = strings.TrimPrefix(l.Part.Session, "claude-code/")
+			}
+			if by.gap {
+				s.inGaps++
+			} else {
+				s.all++
+				if l.Class == "unknown" {
+					s.unknown++
+					s.open = append(s.open, fmt.Sprintf("%s:%d %q of %.10s is unknown: %s, truth %+v", path, i+1, l.Text, l.Commit, l.Reason, by))
+				}
+			}
+			if truth[i].plain {
+				if !by.gap {
+					s.plain++
+					if l.Class == "ai" && session == by.session || l.Class == "human" && by.session == "" {
+						s.plainTold++
+					}
+				}
+				continue
+			}
+			bad := l.Class == "ai" && (by.session == "" || session != by.session) || l.Class == "human" && by.session != ""
+			if bad {
+				s.wrong = append(s.wrong, fmt.Sprintf("%s:%d %q of %.10s is %s of %q (%s), truth %+v", path, i+1, l.Text, l.Commit, l.Class, session, l.Reason, by))
+			}
+			switch {
+			case by.gap:
+			case by.session == "":
+				s.human++
+				if l.Class == "human" {
+					s.humanTold++
+				}
+			default:
+				s.ai++
+				if (l.Class == "ai" || l.Class == "ai-edited") && session == by.session {
+					s.aiTold++
+				}
+			}
+		}
+	}
+	return s
+}
+
+func share(part, whole int) float64 {
+	if whole == 0 {
+		return 1
+	}
+	return float64(part) / float64(whole)
+}
+
+// TestCaptureAgainstAnOracle runs a fixed and a fresh seed; STEMMA_SEED gives one,
+// STEMMA_STEPS how many steps ("make soak" takes thousands).
+func TestCaptureAgainstAnOracle(t *testing.T) {
+	steps := 60
+	if n, err := strconv.Atoi(os.Getenv("STEMMA_STEPS")); err == nil {
+		steps = n
+	}
+	seeds := []uint64{20261124, uint64(time.Now().UnixNano())}
+	if s, err := strconv.ParseUint(os.Getenv("STEMMA_SEED"), 10, 64); err == nil {
+		seeds = []uint64{s}
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			w := newWorld(t, seed)
+			for range steps {
+				switch n := w.rnd.IntN(100); {
+				case n < 55:
+					w.agent()
+				case n < 75:
+					w.human()
+				case n < 80:
+					w.formatter()
+				case n < 92:
+					w.commit()
+				default:
+					w.rewrite()
+				}
+			}
+			s := w.judge()
+			for _, x := range s.wrong {
+				t.Error(x)
+			}
+			if testing.Verbose() {
+				t.Log(strings.Join(s.open, "\n"))
+				t.Log(strings.Join(w.doing, "; "))
+			}
+			t.Logf("%d lines: ai on unique lines %.4f of %d, human %.4f of %d, repeated %.4f of %d, unknown %.4f, in gaps %d",
+				s.all, share(s.aiTold, s.ai), s.ai, share(s.humanTold, s.human), s.human, share(s.plainTold, s.plain), s.plain, share(s.unknown, s.all), s.inGaps)
+			if got := share(s.aiTold, s.ai); got < 0.98 {
+				t.Errorf("recall of ai on unique lines is %.4f, want 0.98", got)
+			}
+		})
+	}
+}

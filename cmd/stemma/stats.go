@@ -22,7 +22,7 @@ const volumeNote = "Volume is not quality: these figures say who wrote lines, no
 func newStats(o *options) *cobra.Command {
 	var q lineage.MeasureQuery
 	var since, until, at string
-	var alive bool
+	var alive, halfLife bool
 	cmd := &cobra.Command{
 		Use:   "stats",
 		Short: "Share of AI in what was merged, by directory, model, agent, source or month",
@@ -34,6 +34,9 @@ apart. The summary ends with what is not explained and why.
 --alive counts instead the lines that stand at a revision, as stemma blame tells
 of each. Files that no evidence ever touched are counted by rule, and what was
 blamed once is remembered, so that this takes seconds and then less than one.
+--half-life adds how long lines of AI and other lines stood, estimated (Kaplan
+and Meier) from the state at the end of every month since AI began; what was
+observed for too short a time is unknown.
 
 Volume is not quality: the figures say who wrote lines, not how well. There are
 no figures by person.`,
@@ -64,11 +67,11 @@ no figures by person.`,
 					return err
 				}
 			}
-			if err := aliveOnly(q, at, alive); err != nil {
+			if err := aliveOnly(q, at, alive, halfLife); err != nil {
 				return err
 			}
 			if alive {
-				return o.statsAlive(ctx, b, lineage.StandQuery{By: q.By, Depth: q.Depth, Path: q.Path}, at)
+				return o.statsAlive(ctx, b, lineage.StandQuery{By: q.By, Depth: q.Depth, Path: q.Path}, at, halfLife)
 			}
 			m, err := lineage.Measure(ctx, b.graph(), q)
 			if err != nil {
@@ -93,6 +96,7 @@ no figures by person.`,
 	f.StringVar(&until, "until", "", "only commits before this `date`")
 	f.BoolVar(&q.Everything, "all", false, "all indexed commits, not only merged ones")
 	f.BoolVar(&alive, "alive", false, "lines that stand at a revision, instead of lines that were added")
+	f.BoolVar(&halfLife, "half-life", false, "with --alive, how long lines stood: blames the last commit of every month, once")
 	f.StringVar(&at, "at", "", "the `revision` of --alive; HEAD where none is given")
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(
 		[]string{"directory", "model", "agent", "source", "month"}, cobra.ShellCompDirectiveNoFileComp))

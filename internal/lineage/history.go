@@ -60,6 +60,7 @@ type history struct {
 	rows  map[string]rowFacts
 	facts map[string]fact
 	moves []move // newest first
+	order []node // children first
 
 	// The zone holds the oldest commits, as far as each of them and all before
 	// it fall under one rule, zoneFact. zone are its newest ones.
@@ -155,15 +156,14 @@ func (h *history) read(ctx context.Context, repo *git.Repo, tip string, paths []
 		waiting[tip][i] = i
 		at[p] = append(at[p], i)
 	}
-	var order []node
 	for c, err := range repo.Changes(ctx, tip) {
 		if err != nil {
 			return nil, err
 		}
-		if len(order)%1024 == 0 {
-			progress("read history", len(order), 0)
+		if len(h.order)%1024 == 0 {
+			progress("read history", len(h.order), 0)
 		}
-		order = append(order, node{c.Commit, c.Parents})
+		h.order = append(h.order, node{c.Commit, c.Parents})
 		h.touched(&c)
 		if here := waiting[c.Commit]; here != nil {
 			delete(waiting, c.Commit)
@@ -171,7 +171,7 @@ func (h *history) read(ctx context.Context, repo *git.Repo, tip string, paths []
 		}
 	}
 	h.spread()
-	h.findZone(order)
+	h.findZone()
 	return made, nil
 }
 
@@ -262,10 +262,9 @@ func (h *history) of(path string) fact { return h.facts[path] }
 
 func (h *history) inZone(commit string) bool { return h.members[commit] }
 
-// findZone finds the oldest commits that fall under one rule; order has children
-// first.
-func (h *history) findZone(order []node) {
-	for _, n := range slices.Backward(order) {
+// findZone finds the oldest commits that fall under one rule.
+func (h *history) findZone() {
+	for _, n := range slices.Backward(h.order) {
 		fact, ok := h.rows[n.id]
 		if !ok || fact.all != factHuman && fact.all != factUnknown {
 			continue
@@ -279,7 +278,7 @@ func (h *history) findZone(order []node) {
 		h.members[n.id] = true
 	}
 	newest := make(map[string]bool)
-	for _, n := range order {
+	for _, n := range h.order {
 		for _, p := range n.parents {
 			if h.members[p] && !h.members[n.id] {
 				newest[p] = true

@@ -77,7 +77,7 @@ func share(l stemma.Lines) *Share {
 func part(o stemma.Owner) Part {
 	p := Part{
 		Session: o.Session, Person: o.Person, Agent: o.Agent, Version: o.AgentVersion, Class: o.Class,
-		Lines: o.Lines, Candidate: o.Candidate, Source: o.Source, Strength: o.Strength,
+		Lines: o.Lines, Candidate: o.Candidate, Source: o.Source, Strength: o.Strength, Via: o.Via,
 	}
 	if o.Model.Known() {
 		p.Model = &o.Model

@@ -15,8 +15,8 @@ FUZZTIME ?= 60s
 FUZZSMOKE ?= 10000x
 
 # Which tests "make soak" runs for long.
-SOAK ?= Killed|Named|Mirror
-SOAKPKG ?= ./internal/record ./internal/tlog/tessera
+SOAK ?= Killed|Named|Mirror|InAnyOrder
+SOAKPKG ?= ./internal/record ./internal/tlog/tessera ./internal/reconcile
 
 # Which benchmarks and packages "make bench" runs.
 BENCH ?= .

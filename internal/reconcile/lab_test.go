@@ -17,6 +17,8 @@ import (
 	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/notes/agenttrace"
+	"github.com/stemma-dev/stemma/internal/notes/entire"
 	"github.com/stemma-dev/stemma/internal/notes/gitai"
 	"github.com/stemma-dev/stemma/internal/notes/trailers"
 	"github.com/stemma-dev/stemma/internal/project"
@@ -150,7 +152,8 @@ func (x *index) update() *index {
 	}
 	defer repo.Close()
 	x.last, err = reconcile.Run(x.t.Context(), reconcile.Config{
-		Repo: repo, Store: x.store, Notes: []notes.NoteSource{gitai.Source{}}, Commits: []notes.CommitSource{trailers.Source{}},
+		Repo: repo, Store: x.store, Notes: []notes.NoteSource{gitai.Source{}},
+		Keyed: []notes.KeyedSource{agenttrace.Source{}, entire.Source{}}, Commits: []notes.CommitSource{trailers.Source{}},
 		Evidence: func(context.Context) (*record.Ledger, error) { return nil, stemma.ErrUnavailable },
 		Now:      func() time.Time { return time.Unix(x.lab.clock, 0) }, Observer: "test",
 		Person: func(s string) string { return s }, AgentEra: attribution.AgentEra,

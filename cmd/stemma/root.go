@@ -69,6 +69,7 @@ unknown, never human.`,
 		newInit(o), newUninit(o), newSync(o), newCapture(o), newHook(), newDoctor(o),
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
 	root.AddCommand(newRecord(o), newTlog(o), newFsck(o), newRebuild(o))
+	root.AddCommand(newSession(o))
 	root.AddCommand(newKeys(o), newVerify(o), newExport(o))
 	root.AddCommand(newErase(o), newHold(o), newVault(o))
 	return root

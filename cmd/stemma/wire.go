@@ -32,6 +32,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/notes/whogitit"
 	"github.com/stemma-dev/stemma/internal/reconcile"
 	"github.com/stemma-dev/stemma/internal/store"
+	"github.com/stemma-dev/stemma/internal/vault"
 )
 
 // organisation is the tenant of an index on one machine.
@@ -62,6 +63,7 @@ type bench struct {
 	chosen   bool // the settings are new, and not yet remembered
 	clone    clone
 	spine    *spine       // nil until the evidence is needed
+	vault    *vault.Vault // nil until content is asked for
 	warn     func(string) // nil is nobody
 	shared   shared
 }
@@ -116,6 +118,9 @@ func (b *bench) openIndex(ctx context.Context) error {
 }
 
 func (b *bench) close() {
+	if b.vault != nil {
+		b.vault.Close()
+	}
 	if b.spine != nil {
 		// What was recorded is durable; who opens the log next publishes it.
 		if err := b.spine.close(); err != nil && b.warn != nil {
@@ -422,7 +427,10 @@ func (b *bench) update(ctx context.Context, progress func(reconcile.Progress), w
 	if r.Changed() {
 		set[b.coverageMark()] = "" // it is added up again when somebody asks
 	}
-	return r, b.store.Put(ctx, store.Batch{Marks: set})
+	if err := b.store.Put(ctx, store.Batch{Marks: set}); err != nil {
+		return r, err
+	}
+	return r, b.projectSessions(ctx)
 }
 
 func (b *bench) coverageMark() string { return "coverage/" + b.clone.Repository }

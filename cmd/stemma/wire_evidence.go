@@ -131,7 +131,7 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 		return nil, err
 	}
 	s.recorder = record.New(record.Config{
-		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: known.Trust, Key: secret, Warn: warn,
+		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: known.Trust, Key: secret, Warn: warn, Predicates: predicates(),
 		Vault: &lazyVault{open: func(ctx context.Context) (record.Vault, error) { return openVault(ctx, s) }}, Redact: redactor(),
 	})
 	return s, nil

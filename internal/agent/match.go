@@ -12,10 +12,10 @@ const MatchMethod = "content and time of a transcript"
 
 // Match is a commit that holds lines which a session wrote before.
 type Match struct {
-	Commit     string
-	Lines      int // of the commit's added lines that the session wrote
-	Of         int // of the commit's added lines that tell anything
-	Confidence float64
+	Commit     string  `json:"commit"`
+	Lines      int     `json:"lines"` // of the commit's added lines that the session wrote
+	Of         int     `json:"of"`    // of the commit's added lines that tell anything
+	Confidence float64 `json:"confidence"`
 }
 
 // Written is what a session wrote, for [Written.Match].

@@ -158,6 +158,8 @@ type Told struct {
 	Assertion  stemma.Assertion
 	Config     []ConfigDigest
 	Commits    []Match
+	// About are further subjects, by which the statement is found.
+	About []stemma.Subject
 	// Complete says that the session was read from its beginning, so that what it
 	// was for and how it worked can be told.
 	Complete bool
@@ -197,7 +199,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		if len(d.EventID) > 1024 {
 			return nil, fmt.Errorf("tell session %.64q: its id is too long: %w", s.ID, stemma.ErrInvalid)
 		}
-		st, err := d.statement()
+		st, err := d.statement(told.About)
 		if err != nil {
 			return nil, err
 		}
@@ -211,7 +213,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 	}
 }
 
-func (d Delta) statement() (stemma.Statement, error) {
+func (d Delta) statement(about []stemma.Subject) (stemma.Statement, error) {
 	subject, err := attest.RecordSubject(d.Session, "stemma:session:"+d.Session, map[string]any{"session": d.Session})
 	if err != nil {
 		return stemma.Statement{}, fmt.Errorf("tell session %s: %w", d.Session, err)
@@ -220,7 +222,7 @@ func (d Delta) statement() (stemma.Statement, error) {
 	if err != nil {
 		return stemma.Statement{}, fmt.Errorf("tell session %s: %w", d.Session, err)
 	}
-	st := stemma.Statement{Type: stemma.StatementType, Subject: []stemma.Subject{subject}, PredicateType: StatementType, Predicate: text}
+	st := stemma.Statement{Type: stemma.StatementType, Subject: append([]stemma.Subject{subject}, about...), PredicateType: StatementType, Predicate: text}
 	if err := attest.NewRegistry(Predicate()).Validate(st); err != nil {
 		return stemma.Statement{}, fmt.Errorf("tell session %s: %w", d.Session, err)
 	}
@@ -305,7 +307,7 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 			}
 			d.Spawned = append(d.Spawned, spawned)
 		}
-		if c.Outcome != OutcomeNone {
+		if c.Outcome != OutcomeNone && c.Outcome != OutcomeError {
 			d.touch(s.Base.Dir, c.Files, files)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
 )
 
 // Tale is a session as its statements tell it: without content, and as complete
@@ -16,6 +17,7 @@ type Tale struct {
 	Session Session // texts have their size alone
 	Key     string  // of the session's node
 	Parts   int
+	Last    int // number of the last part
 	// Missing counts the parts that are not there below the last one.
 	Missing    int
 	Final      bool
@@ -24,8 +26,13 @@ type Tale struct {
 	Derived    *Derived
 	Config     []ConfigDigest
 	Commits    []DeltaCommit
-	Tickets    []string // named in prompts, each once
-	Outside    int      // files outside of the working directory
+	Content    []attest.Commitment // in the vault
+	Tickets    []string            // named in prompts, each once
+	Outside    int                 // files outside of the working directory
+	// Outcomes and Decisions count the calls of each turn, by its index: which call
+	// had which is not told.
+	Outcomes  map[int]map[Outcome]int
+	Decisions map[int]map[Decision]int
 }
 
 // Retell puts the parts of one session together, in whatever order they are
@@ -40,7 +47,7 @@ func Retell(parts []Delta) Tale {
 			break
 		}
 	}
-	var t Tale
+	t := Tale{Outcomes: make(map[int]map[Outcome]int), Decisions: make(map[int]map[Decision]int)}
 	var known []Session
 	for i, d := range parts {
 		if i == 0 {
@@ -51,7 +58,8 @@ func Retell(parts []Delta) Tale {
 		} else {
 			t.Missing += d.Number - parts[i-1].Number - 1
 		}
-		t.Parts++
+		t.Parts, t.Last = t.Parts+1, d.Number
+		t.Content = append(t.Content, d.Content...)
 		t.Final = t.Final || d.Final
 		t.Repository = cmp.Or(d.Base.Repository, t.Repository)
 		t.Vantage = cmp.Or(d.Vantage, t.Vantage)
@@ -68,6 +76,8 @@ func Retell(parts []Delta) Tale {
 		}
 		for _, turn := range d.Turns {
 			t.Outside += turn.Outside
+			addCounts(t.Outcomes, turn.Index, turn.Outcomes)
+			addCounts(t.Decisions, turn.Index, turn.Decisions)
 			for _, ticket := range turn.Tickets {
 				if !slices.Contains(t.Tickets, ticket) {
 					t.Tickets = append(t.Tickets, ticket)
@@ -80,6 +90,15 @@ func Retell(parts []Delta) Tale {
 		t.Session = known[0]
 	}
 	return t
+}
+
+func addCounts[K comparable](sum map[int]map[K]int, index int, counts map[K]int) {
+	for k, n := range counts {
+		if sum[index] == nil {
+			sum[index] = make(map[K]int)
+		}
+		sum[index][k] += n
+	}
 }
 
 // session gives the part as what a reading gives: a call stands for each that
@@ -123,8 +142,8 @@ func (t DeltaTurn) turn() *Turn {
 			delete(left, kind)
 		}
 	}
-	written := &Call{Name: "edit", Kind: KindEdit, Outcome: OutcomeOK}
-	read := &Call{Name: "read", Kind: KindRead, Outcome: OutcomeOK}
+	written := &Call{Name: "edit", Kind: KindEdit}
+	read := &Call{Name: "read", Kind: KindRead}
 	for _, f := range t.Files {
 		if f.Access == Read {
 			read.Files = append(read.Files, f)

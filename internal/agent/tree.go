@@ -311,7 +311,7 @@ func supersede(root *Node) {
 		call *Call
 	}
 	var steps []step
-	root.walk(func(n *Node) {
+	root.Each(func(n *Node) {
 		if n.Session == nil {
 			return
 		}
@@ -356,10 +356,10 @@ func supersede(root *Node) {
 	}
 }
 
-// walk calls visit for the node and everything below it, parents first.
-func (n *Node) walk(visit func(*Node)) {
+// Each calls visit for the node and everything below it, parents first.
+func (n *Node) Each(visit func(*Node)) {
 	visit(n)
 	for _, c := range n.Children {
-		c.walk(visit)
+		c.Each(visit)
 	}
 }

@@ -52,7 +52,7 @@ func TestForestRollsUp(t *testing.T) {
 	root := roots[0]
 	var sum Measure
 	kinds := map[string]NodeKind{}
-	root.walk(func(n *Node) {
+	root.Each(func(n *Node) {
 		sum = sum.add(n.Own)
 		kinds[n.Key] = n.Kind
 	})
@@ -81,7 +81,7 @@ func TestForestOfCycles(t *testing.T) {
 	roots := Forest([]Session{a, b, c, own, leaf})
 	seen, tokens := map[string]int{}, int64(0)
 	for _, r := range roots {
-		r.walk(func(n *Node) { seen[n.Key]++ })
+		r.Each(func(n *Node) { seen[n.Key]++ })
 		tokens += r.All.Usage.Output
 	}
 	if len(seen) != 5 || tokens != 31 {

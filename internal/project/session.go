@@ -20,7 +20,12 @@ type Sessions struct {
 
 // Fold applies one statement. One of another type changes nothing. The error is
 // of kind stemma.ErrInvalid when the predicate can not be read.
-func (s *Sessions) Fold(st stemma.Statement) error {
+func (s *Sessions) Fold(st stemma.Statement) error { return s.fold(st, true) }
+
+// FoldKnown is Fold for a statement whose facts are in the graph already.
+func (s *Sessions) FoldKnown(st stemma.Statement) error { return s.fold(st, false) }
+
+func (s *Sessions) fold(st stemma.Statement, changed bool) error {
 	if st.PredicateType != agent.StatementType {
 		return nil
 	}
@@ -35,14 +40,13 @@ func (s *Sessions) Fold(st stemma.Statement) error {
 		s.parts, s.dirty = make(map[string][]agent.Delta), make(map[string]bool)
 	}
 	s.parts[d.Session] = append(s.parts[d.Session], d)
-	s.dirty[d.Session] = true
+	if changed {
+		s.dirty[d.Session] = true
+	}
 	return nil
 }
 
-// Clean forgets which sessions changed.
-func (s *Sessions) Clean() { clear(s.dirty) }
-
-// Changed gives the scopes of the sessions that changed since Clean, by key.
+// Changed gives the scopes of the sessions that were folded, by key.
 func (s *Sessions) Changed() []store.Scope {
 	var scopes []store.Scope
 	for key := range s.dirty {

@@ -55,6 +55,9 @@ type Config struct {
 	Signer   sign.Signer
 	// Trust judges foreign envelopes; nil knows no key.
 	Trust Verifier
+	// Predicates are the types of predicates that are recorded; the zero Registry
+	// has those of package attest.
+	Predicates attest.Registry
 	// Vault keeps the content of submissions, and Redact takes out of it what must
 	// not be kept; without both, submissions with content are refused.
 	Vault  Vault
@@ -297,7 +300,7 @@ func (r *Recorder) prepare(ctx context.Context, s *Submission) (prepared, error)
 	if err != nil {
 		return prepared{}, err
 	}
-	if err := attest.Validate(st); err != nil {
+	if err := r.cfg.Predicates.Validate(st); err != nil {
 		return prepared{}, err
 	}
 	m, err := attest.MetadataOf(st)
@@ -336,7 +339,7 @@ func (r *Recorder) foreign(ctx context.Context, s *Submission) (prepared, error)
 	if err != nil {
 		return prepared{}, err
 	}
-	if err := attest.Validate(st); err != nil {
+	if err := r.cfg.Predicates.Validate(st); err != nil {
 		return prepared{}, err
 	}
 	p := prepared{statement: st, payload: e.Payload, envelope: s.Envelope}

@@ -70,7 +70,7 @@ func (r *Recorder) withContent(ctx context.Context, p *prepared) error {
 	if p.statement.Predicate, err = json.Marshal(fields); err != nil {
 		return err
 	}
-	if err := attest.Validate(p.statement); err != nil {
+	if err := r.cfg.Predicates.Validate(p.statement); err != nil {
 		return err
 	}
 	p.payload, err = attest.EncodeStatement(p.statement)

@@ -1,0 +1,418 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
+)
+
+func newSession(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "session",
+		Short: "Sessions of coding agents: what each did, and the tree of them",
+		Long: `A session is one run of a coding agent. Sessions come from transcripts that the
+agents keep on this machine: "stemma session import" reads them, when you want
+it to. What is recorded of a session is signed and logged, and holds no prompt
+and no code; prompts and answers are kept redacted and encrypted in the vault,
+where "stemma erase" forgets them.
+
+doc/agents.md says which agent's transcripts tell what.`,
+		Example: `  stemma session import --dry-run      # what would be read
+  stemma session list --since 30d      # what was done
+  stemma session show 0b5e6c1a         # one session, turn by turn
+  stemma session tree                  # planners, workers, reviewers
+  stemma session search SHOP-42`,
+	}
+	cmd.AddCommand(newSessionImport(o), newSessionList(o), newSessionShow(o), newSessionTree(o), newSessionSearch(o))
+	return cmd
+}
+
+// sessionRow is a session in a list (part of schema stemma.sessions/v1).
+type sessionRow struct {
+	Session  string       `json:"session"` // agent/id
+	Agent    string       `json:"agent"`
+	Version  string       `json:"agent_version"`
+	Start    string       `json:"start"` // RFC 3339, UTC; "" where it is not told
+	End      string       `json:"end"`
+	Parent   string       `json:"parent"` // "" where none is known
+	Models   []string     `json:"models"`
+	Turns    int          `json:"turns"`
+	Prompts  int          `json:"prompts"` // of people
+	Calls    int          `json:"calls"`
+	Usage    *agent.Usage `json:"usage"` // null where it is not told
+	TaskType string       `json:"task_type"`
+	Rewrites int          `json:"rewrites"`
+	Tickets  []string     `json:"tickets"`
+	Branch   string       `json:"branch"`
+	Commits  []string     `json:"commits"` // that hold what it wrote, inferred
+	Gaps     int          `json:"gaps"`
+}
+
+func rowOf(t agent.Tale) sessionRow {
+	s := &t.Session
+	r := sessionRow{
+		Session: t.Key, Agent: s.Agent, Version: s.Version, Start: when(s.Start), End: when(s.End),
+		Models: []string{}, Turns: len(s.Turns), Usage: s.Usage(), Branch: s.Base.Branch,
+		Tickets: append([]string{}, t.Tickets...), Commits: []string{}, Gaps: t.Missing,
+	}
+	if s.Parent != nil {
+		r.Parent = s.Parent.Agent + "/" + s.Parent.Session
+	}
+	for _, turn := range s.Turns {
+		r.Calls += len(turn.Calls)
+		if turn.Origin == agent.FromPerson {
+			r.Prompts++
+		}
+		for _, m := range turn.Models {
+			if key := m.Model.Key(); key != "" && !slices.Contains(r.Models, key) {
+				r.Models = append(r.Models, key)
+			}
+		}
+	}
+	if s.Total != nil && s.Total.Model.Known() && len(r.Models) == 0 {
+		r.Models = append(r.Models, s.Total.Model.Key())
+	}
+	for _, g := range s.Gaps {
+		r.Gaps += g.Count
+	}
+	if t.Derived != nil {
+		r.TaskType, r.Rewrites = t.Derived.Task.Type, t.Derived.Iterations.Rewrites
+	}
+	for _, c := range t.Commits {
+		r.Commits = append(r.Commits, c.Commit)
+	}
+	return r
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// sessionFlags are the filters of list and search.
+type sessionFlags struct {
+	agents, models, tickets, tasks []string
+	since, until                   string
+	roots                          bool
+	limit                          int
+
+	from, to int64
+}
+
+func (f *sessionFlags) add(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.agents, "agent", nil, "sessions of this `agent`: claude-code, codex, ...; may have * and ?")
+	fs.StringArrayVar(&f.models, "model", nil, "sessions in which this `model` worked (provider/id or id); may have * and ?")
+	fs.StringArrayVar(&f.tickets, "ticket", nil, "sessions whose prompts name this `ticket`")
+	fs.StringArrayVar(&f.tasks, "task-type", nil, "sessions of this `type` of task: feature, bugfix, security, ...")
+	fs.StringVar(&f.since, "since", "", "sessions that ended after this `date`, in git's words or as 30d, 2w, 6m, 1y")
+	fs.StringVar(&f.until, "until", "", "sessions that began before this `date`")
+	fs.BoolVar(&f.roots, "roots", false, "leave out sessions that others spawned")
+	fs.IntVarP(&f.limit, "max-count", "n", 0, "at most this `number` of sessions")
+}
+
+// prepare reads the dates.
+func (f *sessionFlags) prepare(ctx context.Context, b *bench) (err error) {
+	if f.limit < 0 {
+		return fmt.Errorf("--max-count %d: want a number: %w", f.limit, stemma.ErrInvalid)
+	}
+	if f.since != "" {
+		if f.from, err = b.date(ctx, f.since, false); err != nil {
+			return fmt.Errorf("--since: %w", err)
+		}
+	}
+	if f.until != "" {
+		if f.to, err = b.date(ctx, f.until, true); err != nil {
+			return fmt.Errorf("--until: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *sessionFlags) takes(r sessionRow) bool {
+	in := func(wanted []string, have ...string) bool {
+		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool {
+			return slices.ContainsFunc(have, func(h string) bool { return like(w, h) })
+		})
+	}
+	var models []string
+	for _, m := range r.Models {
+		_, id, _ := strings.Cut(m, "/")
+		models = append(models, m, id)
+	}
+	seconds := func(s string) int64 {
+		t, err := time.Parse(time.RFC3339, s)
+		if err != nil {
+			return 0
+		}
+		return t.Unix()
+	}
+	switch {
+	case f.roots && r.Parent != "":
+		return false
+	case f.from != 0 && seconds(r.End) < f.from:
+		return false
+	case f.to != 0 && (r.Start == "" || seconds(r.Start) > f.to):
+		return false
+	}
+	return in(f.agents, r.Agent) && in(f.models, models...) && in(f.tickets, r.Tickets...) && in(f.tasks, r.TaskType)
+}
+
+// like reports whether a name is what a pattern with * and ? says, whatever the
+// case of its letters.
+func like(pattern, name string) bool {
+	return wildcard([]rune(strings.ToLower(pattern)), []rune(strings.ToLower(name)))
+}
+
+func wildcard(pattern, name []rune) bool {
+	star, from := -1, 0
+	p, n := 0, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]) && pattern[p] != '*':
+			p, n = p+1, n+1
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+		case star >= 0:
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}
+
+// sessions is what `stemma session list --json` prints.
+type sessions struct {
+	Schema   string       `json:"schema"` // stemma.sessions/v1
+	Sessions []sessionRow `json:"sessions"`
+}
+
+func newSessionList(o *options) *cobra.Command {
+	var f sessionFlags
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List sessions, newest first",
+		Long: `Lists the sessions of this repository, newest first. Filters of different kinds
+must all hold; several of one kind are alternatives.
+
+Columns: begin, agent, models, prompts of people, calls of tools, tokens the
+models gave out, type of task, commits that hold what it wrote, id.`,
+		Example: `  stemma session list --model 'claude-opus-*' --since 30d
+  stemma session list --ticket SHOP-42 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			b, err := o.ready(ctx)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			if err := f.prepare(ctx, b); err != nil {
+				return err
+			}
+			rows, err := b.sessionRows(ctx)
+			if err != nil {
+				return err
+			}
+			return o.listSessions(rows, f)
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func (o *options) listSessions(rows []sessionRow, f sessionFlags) error {
+	rows = slices.DeleteFunc(rows, func(r sessionRow) bool { return !f.takes(r) })
+	if f.limit > 0 && len(rows) > f.limit {
+		rows = rows[:f.limit]
+	}
+	if o.json {
+		return printJSON(o.out, sessions{"stemma.sessions/v1", append([]sessionRow{}, rows...)})
+	}
+	p, err := o.painter()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(o.out)
+	defer out.Flush()
+	for _, r := range rows {
+		o.printRow(out, p, r, "")
+	}
+	if len(rows) == 0 {
+		fmt.Fprintln(o.err, "stemma: no session is known that matches; stemma session import --dry-run says what transcripts there are")
+	}
+	return nil
+}
+
+func (o *options) printRow(out *bufio.Writer, p painter, r sessionRow, indent string) {
+	begin := "-"
+	if len(r.Start) >= 16 {
+		begin = r.Start[:10] + " " + r.Start[11:16]
+	}
+	var models []string
+	for _, m := range r.Models {
+		_, id, _ := strings.Cut(m, "/")
+		models = append(models, id)
+	}
+	tokens := "-"
+	if r.Usage != nil {
+		tokens = count(int(r.Usage.Output))
+	}
+	_, id, _ := strings.Cut(r.Session, "/")
+	fmt.Fprintf(out, "%s%s  %s  %s  %3d prompts  %5d calls  %9s tokens  %-8s  %2d commits  %s\n", indent, fit(begin, 16), fit(plain(r.Agent), 12),
+		fit(plain(dash(strings.Join(models, " "))), 28), r.Prompts, r.Calls, tokens, dash(r.TaskType), len(r.Commits), p.in("33", plain(id)))
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// find gives the session whose id begins with what the user wrote, agent/id or
+// id alone.
+func find(all []agent.Tale, wanted string) (agent.Tale, error) {
+	var found []agent.Tale
+	for _, t := range all {
+		if t.Key == wanted || t.Session.ID == wanted {
+			return t, nil
+		}
+		if strings.HasPrefix(t.Key, wanted) || strings.HasPrefix(t.Session.ID, wanted) {
+			found = append(found, t)
+		}
+	}
+	// A session and those that it spawned begin alike: the shortest is it.
+	slices.SortFunc(found, func(a, b agent.Tale) int { return len(a.Key) - len(b.Key) })
+	switch {
+	case len(found) == 0:
+		return agent.Tale{}, hinted{fmt.Errorf("session %q: %w", wanted, stemma.ErrNotFound), "stemma session list says which are known; stemma session import reads transcripts"}
+	case len(found) > 1 && !strings.HasPrefix(found[1].Key, found[0].Key+"/"):
+		return agent.Tale{}, hinted{fmt.Errorf("session %q: %d sessions begin so: %w", wanted, len(found), stemma.ErrInvalid), "write more of the id"}
+	}
+	return found[0], nil
+}
+
+func newSessionSearch(o *options) *cobra.Command {
+	var f sessionFlags
+	var prompts bool
+	cmd := &cobra.Command{
+		Use:   "search <words>",
+		Short: "Search sessions by what is known of them, and by their prompts",
+		Long: `Finds the sessions of which every word is part of something known: id, agent,
+version, model, branch, ticket, type of task, role, or path of a file.
+
+With --prompts the words may also stand in prompts and answers. These are read
+from the vault, one session after the other: what was erased is not found, and
+there is no other copy of them to search.`,
+		Example: `  stemma session search SHOP-42
+  stemma session search cart.go claude-opus
+  stemma session search --prompts 'round to cents' --since 90d`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			b, err := o.ready(ctx)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			if err := f.prepare(ctx, b); err != nil {
+				return err
+			}
+			all, err := b.tales(ctx)
+			if err != nil {
+				return err
+			}
+			return o.searchSessions(ctx, b, all, args, f, prompts)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&prompts, "prompts", false, "search prompts and answers too")
+	return cmd
+}
+
+func (o *options) searchSessions(ctx context.Context, b *bench, all []agent.Tale, words []string, f sessionFlags, prompts bool) error {
+	var rows []sessionRow
+	erased := 0
+	for _, t := range all {
+		row := rowOf(t)
+		if !f.takes(row) {
+			continue
+		}
+		text := metadata(t, row)
+		if prompts && !holds(text, words) {
+			s, err := b.content(ctx, t)
+			switch {
+			case errors.Is(err, stemma.ErrNotFound):
+				erased++
+			case err != nil:
+				return err
+			}
+			for _, turn := range s.Turns {
+				for _, part := range []*agent.Text{turn.Prompt, turn.Answer} {
+					if part != nil {
+						text += "\n" + strings.ToLower(part.Text)
+					}
+				}
+			}
+		}
+		if holds(text, words) {
+			rows = append(rows, row)
+		}
+	}
+	if erased > 0 {
+		fmt.Fprintf(o.err, "stemma: the prompts of %d sessions are not kept or were erased\n", erased)
+	}
+	newestFirst(rows)
+	f.agents, f.models = nil, nil // they were looked at
+	return o.listSessions(rows, f)
+}
+
+func holds(text string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) })
+}
+
+// metadata is what is known of a session as one text to search.
+func metadata(t agent.Tale, r sessionRow) string {
+	parts := append([]string{r.Session, r.Version, r.Branch, r.TaskType}, slices.Concat(r.Models, r.Tickets, r.Commits)...)
+	if t.Session.Parent != nil {
+		parts = append(parts, t.Session.Parent.Role)
+	}
+	for _, turn := range t.Session.Turns {
+		for _, c := range turn.Calls {
+			for _, file := range c.Files {
+				parts = append(parts, file.Path)
+			}
+			if c.Spawn != nil {
+				parts = append(parts, c.Spawn.Role)
+			}
+		}
+	}
+	return strings.ToLower(strings.Join(parts, "\n"))
+}
+
+func newestFirst(rows []sessionRow) {
+	slices.SortStableFunc(rows, func(a, b sessionRow) int {
+		if a.Start != b.Start {
+			return strings.Compare(b.Start, a.Start)
+		}
+		return strings.Compare(a.Session, b.Session)
+	})
+}

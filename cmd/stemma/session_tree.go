@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stemma-dev/stemma/internal/agent"
+)
+
+// treeNode is a session in what `stemma session tree --json` prints.
+type treeNode struct {
+	Session    string     `json:"session"`
+	Missing    bool       `json:"transcript_missing"`
+	Kind       string     `json:"kind"` // planner, worker, sub-worker, reviewer, or ""
+	Method     string     `json:"method"`
+	Role       string     `json:"role"`
+	Status     string     `json:"status"`
+	Start      string     `json:"start"`
+	Own        treeCount  `json:"own"`
+	All        treeCount  `json:"all"` // with everything below
+	Inherited  int        `json:"turns_of_another"`
+	Superseded []string   `json:"superseded_by"`
+	Cyclic     bool       `json:"cyclic"`
+	Children   []treeNode `json:"children"`
+}
+
+type treeCount struct {
+	Turns   int          `json:"turns"`
+	Calls   int          `json:"calls"`
+	Added   int          `json:"lines_added"`
+	Removed int          `json:"lines_removed"`
+	Files   int          `json:"files"`
+	Usage   *agent.Usage `json:"usage"` // null where it is not told
+}
+
+func countOf(m agent.Measure) treeCount {
+	return treeCount{m.Turns, m.Calls, m.Added, m.Removed, m.Files, m.Usage}
+}
+
+func nodeOf(n *agent.Node) treeNode {
+	t := treeNode{
+		Session: n.Key, Missing: n.Session == nil, Kind: string(n.Kind), Method: n.Method, Role: n.Role, Status: n.Status,
+		Own: countOf(n.Own), All: countOf(n.All), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
+		Cyclic: n.Cyclic, Children: []treeNode{},
+	}
+	if n.Session != nil {
+		t.Start = when(n.Session.Start)
+	}
+	for _, c := range n.Children {
+		t.Children = append(t.Children, nodeOf(c))
+	}
+	return t
+}
+
+func newSessionTree(o *options) *cobra.Command {
+	var alone bool
+	cmd := &cobra.Command{
+		Use:   "tree [session]",
+		Short: "Show which session spawned which: planners, workers, reviewers",
+		Long: `Shows sessions as trees: below each the sessions that it spawned, with what each
+used and wrote by itself, and at the root of each tree the sum. Lines, calls and
+tokens belong to the session that wrote and used them, and to no other; what a
+session began with because it was forked or resumed is counted at its origin.
+
+A session whose transcript is not there is known from its parent's call. What
+the parent's transcript says it used is not added up.
+
+Without a session all trees of more than one session are shown.`,
+		Example: "  stemma session tree\n  stemma session tree 0b5e6c1a --json",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			b, err := o.ready(ctx)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			all, err := b.tales(ctx)
+			if err != nil {
+				return err
+			}
+			var roots []*agent.Node
+			if len(args) == 1 {
+				t, err := find(all, args[0])
+				if err != nil {
+					return err
+				}
+				roots = append(roots, rootOf(all, t.Key))
+			} else {
+				for _, r := range agent.Forest(sessionsIn(all)) {
+					if alone || len(r.Children) > 0 {
+						roots = append(roots, r)
+					}
+				}
+			}
+			return o.showTrees(roots)
+		},
+	}
+	cmd.Flags().BoolVar(&alone, "all", false, "show sessions that have neither parent nor children too")
+	return cmd
+}
+
+func (o *options) showTrees(roots []*agent.Node) error {
+	if o.json {
+		trees := []treeNode{}
+		for _, r := range roots {
+			trees = append(trees, nodeOf(r))
+		}
+		return printJSON(o.out, struct {
+			Schema string     `json:"schema"`
+			Trees  []treeNode `json:"trees"`
+		}{"stemma.session-tree/v1", trees})
+	}
+	p, err := o.painter()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(o.out)
+	defer out.Flush()
+	for _, r := range roots {
+		printNode(out, p, r, "", "")
+		fmt.Fprintf(out, "in all   %s\n", measureText(r.All))
+	}
+	if len(roots) == 0 {
+		fmt.Fprintln(o.err, "stemma: no session spawned another one")
+	}
+	return nil
+}
+
+func printNode(out io.Writer, p painter, n *agent.Node, lead, below string) {
+	var notes []string
+	if n.Kind != "" {
+		notes = append(notes, string(n.Kind))
+	}
+	if n.Role != "" {
+		notes = append(notes, plain(n.Role))
+	}
+	switch {
+	case n.Session == nil:
+		notes = append(notes, "its transcript is missing")
+	case n.Cyclic:
+		notes = append(notes, "its parents go round")
+	}
+	if n.Inherited > 0 {
+		notes = append(notes, fmt.Sprintf("%d turns of another session", n.Inherited))
+	}
+	if n.Discarded() {
+		notes = append(notes, "all its lines were replaced")
+	}
+	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own))
+	for i, c := range n.Children {
+		if i < len(n.Children)-1 {
+			printNode(out, p, c, below+"├─ ", below+"│  ")
+		} else {
+			printNode(out, p, c, below+"└─ ", below+"   ")
+		}
+	}
+}
+
+func measureText(m agent.Measure) string {
+	tokens := "tokens not told"
+	if m.Usage != nil {
+		tokens = count(int(m.Usage.Output)) + " tokens out"
+		if m.Usage.Cost != nil {
+			tokens += fmt.Sprintf(", $%.4f", float64(*m.Usage.Cost)/1e6)
+		}
+	}
+	return fmt.Sprintf("%d turns, %d calls, +%d -%d lines, %s", m.Turns, m.Calls, m.Added, m.Removed, tokens)
+}

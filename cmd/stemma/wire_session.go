@@ -57,8 +57,8 @@ func agents() agent.Family {
 func predicates() attest.Registry { return attest.NewRegistry(agent.Predicate()) }
 
 // sessionMark is how far the statements about sessions are in the graph: an index
-// of the log.
-const sessionMark = "sessions"
+// of the log of this machine.
+func (b *bench) sessionMark() string { return "sessions/" + b.observer + "/" + b.clone.Repository }
 
 // newSessions reports whether sessions of this repository were recorded from an
 // index of the log on.
@@ -95,7 +95,7 @@ func (b *bench) sessionsKnown(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read index %s: %w", b.dir, err)
 	}
-	known, _ := strconv.ParseUint(marks[sessionMark], 10, 64)
+	known, _ := strconv.ParseUint(marks[b.sessionMark()], 10, 64)
 	return known, nil
 }
 
@@ -133,7 +133,7 @@ func (b *bench) tales(ctx context.Context) ([]agent.Tale, error) {
 		}
 	}
 	if next != known {
-		batch := store.Batch{Scopes: all.Changed(), Marks: map[string]string{sessionMark: strconv.FormatUint(next, 10)}}
+		batch := store.Batch{Scopes: all.Changed(), Marks: map[string]string{b.sessionMark(): strconv.FormatUint(next, 10)}}
 		if err := b.store.Put(ctx, batch); err != nil {
 			return nil, fmt.Errorf("put sessions into the graph: %w", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/vault"
 )
 
@@ -82,7 +83,7 @@ func (o *options) erase(ctx context.Context, f eraseFlags) (err error) {
 	if f.request.By == "" {
 		f.request.By = "stemma"
 	} else {
-		f.request.By = personPrefix + f.request.By
+		f.request.By = record.ByPerson + f.request.By
 	}
 	// Words about an erasure stay for ever: they must not name whom it is for.
 	clean, found := redactor().Text([]byte(f.request.Reason))

@@ -165,6 +165,10 @@ func TestCanary(t *testing.T) {
 			if err := os.WriteFile(prompt, []byte(strings.Repeat("please: "+canary+"\n", 50)), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			repo := filepath.Join(home, "repo")
+			gitIn(t, home, nil, "init", "-q", "repo")
+			gitIn(t, repo, nil, "commit", "-q", "--allow-empty", "-m", "first")
+			tell(t, "index", "-q", repo)
 			uri, err := keep(t.Context(), session, person, prompt)
 			if err != nil {
 				t.Fatal(err)
@@ -183,7 +187,7 @@ func TestCanary(t *testing.T) {
 			if found := sightings(t, home); len(found) < 2 {
 				t.Fatalf("before the erasure the canary is in %v, want the vault and the spool: the search is blind", found)
 			}
-			proofs := []string{tell(t, "tlog", "prove", "0"), tell(t, "tlog", "prove", "1")}
+			proofs := []string{tell(t, "tlog", "prove", "0"), tell(t, "tlog", "prove", "1")} // of the refs, and of the prompt
 
 			args := []string{"erase", "--yes", "--session", session}
 			if by == "person" {
@@ -196,6 +200,14 @@ func TestCanary(t *testing.T) {
 				t.Errorf("the canary is in %v", found)
 			}
 			tell(t, "vault", "check")
+			// Nothing is at fault, and the graph that is made again brings nothing back.
+			if out := tell(t, "fsck", "-R", repo); !strings.Contains(out, "1 erased") || !strings.Contains(out, "no fault found") {
+				t.Errorf("stemma fsck says %q", out)
+			}
+			tell(t, "rebuild", "-R", repo, "--compare")
+			if found := sightings(t, home); len(found) > 0 {
+				t.Errorf("after a rebuild the canary is in %v", found)
+			}
 			for i, before := range proofs {
 				now := tell(t, "tlog", "prove", fmt.Sprint(i))
 				if a, b := strings.SplitN(before, "\n", 3), strings.SplitN(now, "\n", 3); a[0] != b[0] || a[1] != b[1] {
@@ -221,4 +233,34 @@ func TestCanary(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Content that the vault says is erased, with no tombstone in the log that names
+// it, is a fault: else whoever has the vault's files could take evidence away.
+func TestErasureWithoutATombstoneIsFound(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("STEMMA_DIR", filepath.Join(home, "stemma"))
+	if _, err := keep(t.Context(), "claude-code/1", "0123456789abcdef", filepath.Join("testdata", "record.txtar")); err != nil {
+		t.Fatal(err)
+	}
+	v, err := readVault(t.Context()) // it has no recorder, and so no tombstones
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.EraseSession(t.Context(), vault.Request{Target: "claude-code/1", Reason: "to hide it", Basis: "none", By: "insider"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var out, errOut bytes.Buffer
+	if code := execute(t.Context(), []string{"fsck", "--no-graph"}, &out, &errOut); code != exitConflict || !strings.Contains(out.String(), "no tombstone in the log says so") {
+		t.Errorf("fsck = %d, %s%s, want the erasure named", code, out.String(), errOut.String())
+	}
+	// The next erasure finishes what was left.
+	if code := execute(t.Context(), []string{"erase", "--yes", "--session", "claude-code/9"}, &out, &errOut); code != exitNotFound || !strings.Contains(errOut.String(), "finished an erasure that was stopped") {
+		t.Errorf("erase = %d, %s", code, errOut.String())
+	}
+	tell(t, "fsck", "--no-graph")
 }

@@ -9,11 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/stemma-dev/stemma"
-	"github.com/stemma-dev/stemma/internal/attest"
-	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/spool"
 	"github.com/stemma-dev/stemma/internal/vault"
 	"github.com/stemma-dev/stemma/internal/vault/files"
@@ -38,7 +35,7 @@ func openVault(ctx context.Context, s *spine) (*vault.Vault, error) {
 		Places: []vault.Place{spools{}},
 	}
 	if s.recorder != nil {
-		cfg.Tombstone = s.tombstone
+		cfg.Tombstone = s.recorder.Tombstone
 	}
 	text, err := ownFile(retentionFile)
 	if err != nil {
@@ -109,54 +106,6 @@ func readVault(ctx context.Context) (*vault.Vault, error) {
 	}
 	return openVault(ctx, &spine{home: home})
 }
-
-// maxGone bounds how many references one statement of an erasure names: with
-// more it would be too large for the log.
-const maxGone = 400
-
-// tombstone records that something was erased. Told again, it is the same
-// statement.
-func (s *spine) tombstone(ctx context.Context, e vault.Erasure) error {
-	var all []record.Submission
-	gone, kept := slices.Collect(slices.Chunk(e.Gone, maxGone)), slices.Collect(slices.Chunk(e.Kept, maxGone))
-	for i := range max(len(gone), len(kept), 1) {
-		p := attest.Erasure{Of: e.Kind, Key: e.Target, Basis: e.Basis, Reason: e.Reason, By: attest.Party{Kind: "bot", ID: e.By}, Objects: []string{}}
-		if e.Kind == vault.KindRetention {
-			p.Of = "class"
-		}
-		if person, ok := strings.CutPrefix(e.By, personPrefix); ok {
-			p.By = attest.Party{Kind: "person", ID: person}
-		}
-		at := time.Unix(e.Time, 0).UTC().Format(time.RFC3339)
-		p.Metadata = attest.Metadata{Source: "stemma", EventID: fmt.Sprintf("erasure/%s/%d", e.ID, i), Observed: at, Claimed: &at, Assertion: stemma.Declared}
-		if i < len(gone) {
-			p.Objects = gone[i]
-		}
-		if i < len(kept) {
-			for _, k := range kept[i] {
-				p.Kept = append(p.Kept, attest.Kept{Object: k, Why: "co-owned"})
-			}
-		}
-		subject, err := attest.RecordSubject(e.Target, "stemma:"+p.Of+":"+e.Target, map[string]any{p.Of: e.Target})
-		if err != nil {
-			return err
-		}
-		statement, err := attest.New(attest.TypeErasure, p, subject)
-		if err != nil {
-			return err
-		}
-		sub, err := record.NewSubmission(statement)
-		if err != nil {
-			return err
-		}
-		all = append(all, sub)
-	}
-	_, err := s.recorder.Record(ctx, all)
-	return err
-}
-
-// personPrefix marks a person as the one who wants an erasure.
-const personPrefix = "person:"
 
 // spools are what the hooks of this machine captured, of all repositories.
 type spools struct{}

@@ -87,6 +87,8 @@ type checking struct {
 	keys  *Recorder // knows the keys of events
 	done  Checked
 	torn  bool // some entries of the log could not be read
+
+	tombstones map[string][]string // what each erasure says is gone
 }
 
 func (c *checking) say(where, format string, args ...any) {
@@ -310,6 +312,13 @@ func (c *checking) commitments(where string, st stemma.Statement) error {
 			var erased *vault.ErasedError
 			if errors.As(err, &erased) {
 				c.done.Erased++
+				why, err := c.untold(ref.URI, erased.Erasure)
+				if err != nil {
+					return err
+				}
+				if why != "" {
+					c.say(where, "content %s: %s", ref.URI, why)
+				}
 				continue
 			}
 			c.say(where, "content %s: %v", ref.URI, err)

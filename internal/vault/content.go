@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stemma-dev/stemma"
@@ -97,20 +98,45 @@ func (v *Vault) PutAll(ctx context.Context, contents []Content) ([]Reference, er
 		return nil, fmt.Errorf("put content: %w", err)
 	}
 	defer unlock()
-	refs := make([]Reference, len(contents))
-	made := make([]object, 0, len(contents))
-	for i, c := range contents {
-		o, err := v.put(ctx, c)
-		if err != nil {
-			return nil, fmt.Errorf("put content of session %s: %w", c.Session, err)
-		}
-		refs[i] = o.reference()
-		made = append(made, o)
+	made, err := v.putObjects(ctx, contents)
+	if err == nil {
+		err = v.list(ctx, made)
 	}
-	if err := v.list(ctx, made); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("put content: %w", err)
 	}
+	refs := make([]Reference, len(contents))
+	for i, o := range made {
+		refs[i] = o.reference()
+	}
 	return refs, nil
+}
+
+// writersAtOnce is how many objects of a batch are on their way to the disk at a
+// time: it is the disk that they wait for.
+const writersAtOnce = 8
+
+// putObjects makes the objects of several pieces of content.
+func (v *Vault) putObjects(ctx context.Context, contents []Content) ([]object, error) {
+	made, errs := make([]object, len(contents)), make([]error, len(contents))
+	turns := make(chan struct{}, writersAtOnce)
+	var all sync.WaitGroup
+	for i, c := range contents {
+		s, err := v.compartment(ctx, c)
+		if err != nil {
+			errs[i] = fmt.Errorf("session %s: %w", c.Session, err)
+			break
+		}
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			if made[i], errs[i] = v.put(ctx, s, c); errs[i] != nil {
+				errs[i] = fmt.Errorf("session %s: %w", c.Session, errs[i])
+			}
+		})
+	}
+	all.Wait()
+	return made, errors.Join(errs...)
 }
 
 // check refuses what can not be stored, and makes the author an owner.
@@ -164,18 +190,14 @@ func (o object) reference() Reference {
 
 // put makes the object of a piece of content, unless there is one. It is not in
 // the index yet.
-func (v *Vault) put(ctx context.Context, c Content) (object, error) {
-	s, err := v.compartment(ctx, c)
-	if err != nil {
-		return object{}, err
-	}
+func (v *Vault) put(ctx context.Context, s *secret, c Content) (object, error) {
 	o := object{
 		Session: s.session, Part: s.part, ID: s.objectID(c.Bytes), Author: c.Author, Class: c.Class,
 		Media: c.Media, Rules: c.Rules, Made: v.now(), Size: int64(len(c.Bytes)),
 	}
 	o.commitment = Commit(s.salt(o.ID), c.Bytes)
 	var known int
-	err = v.db.QueryRowContext(ctx, `select 1 from object where name = ? and part = ? and id = ?`, o.Session, o.Part, o.ID).Scan(&known)
+	err := v.db.QueryRowContext(ctx, `select 1 from object where name = ? and part = ? and id = ?`, o.Session, o.Part, o.ID).Scan(&known)
 	if err == nil {
 		return o, nil
 	}

@@ -106,10 +106,10 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 		}
 	}
 	var err error
-	if v.packer, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true)); err != nil {
+	if v.packer, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(true)); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
-	if v.reader, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxContent+maxHeader)); err != nil {
+	if v.reader, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(MaxContent+maxHeader)); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
 	if err := v.openMaster(ctx); err != nil {

@@ -3,8 +3,9 @@ package attribution
 import "bytes"
 
 // Similar is the similarity, between 0 and 1, from which on a new line is an
-// edit of an old one: twice the tokens that both have in the same order, by the
-// tokens of both. Below it the last writer wrote the line anew.
+// edit of an old one: twice the weight of the tokens that both have in the same
+// order, by the weight of the tokens of both. Below it the last writer wrote the
+// line anew.
 const Similar = 0.6
 
 // maxPairs bounds the work of aligning one hunk: old lines times new lines.
@@ -186,12 +187,18 @@ func word(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
-// similarity is twice the longest common subsequence by the length of both.
+// similarity is twice the weight of what both have in the same order, by the
+// weight of both. Words weigh more than what stands between them: two calls have
+// the same brackets, whoever wrote them.
 func similarity(a, b []string) float64 {
-	if len(a) == 0 || len(b) == 0 {
-		return 0
+	weigh := func(of []string) (sum int) {
+		for _, t := range of {
+			sum += weight(t)
+		}
+		return sum
 	}
-	if 2*min(len(a), len(b)) < int(Similar*float64(len(a)+len(b))) {
+	wa, wb := weigh(a), weigh(b)
+	if wa == 0 || wb == 0 || 2*min(wa, wb) < int(Similar*float64(wa+wb)) {
 		return 0 // it can not be reached
 	}
 	row := make([]int, len(b)+1)
@@ -200,12 +207,20 @@ func similarity(a, b []string) float64 {
 		for j := range b {
 			up := row[j+1]
 			if a[i] == b[j] {
-				row[j+1] = diagonal + 1
+				row[j+1] = diagonal + weight(a[i])
 			} else {
 				row[j+1] = max(up, row[j])
 			}
 			diagonal = up
 		}
 	}
-	return 2 * float64(row[len(b)]) / float64(len(a)+len(b))
+	return 2 * float64(row[len(b)]) / float64(wa+wb)
+}
+
+// weight is that of one token.
+func weight(token string) int {
+	if word(token[0]) {
+		return 4
+	}
+	return 1
 }

@@ -119,6 +119,11 @@ func TestReplay(t *testing.T) {
 				{"total := price * count\n", by(claud)}, {"total := price * count * tax\n", between(ada)}, {"sum := price * count * tax\n", by(codex)},
 			}, "codex+ada sum := price * count * tax\n",
 		},
+		{
+			"a line of the same form by somebody else", "", []state{
+				{"alpha := one()\n", by(claud)}, {"mine := byHand()\n", between(ada)},
+			}, "ada mine := byHand()\n",
+		},
 		{"no end of the last line", "one\n", []state{{"one\ntwo words here", by(claud)}}, "base one\nclaud two words here\n"},
 		{"binary", "a\x00b", []state{{"a\x00b\nc\xff\xfe\n", by(claud)}}, "base a\x00b\nclaud c\xff\xfe\n"},
 		{"everything goes", "one\ntwo\n", []state{{"", by(claud)}}, ""},

@@ -187,6 +187,12 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 			continue
 		}
 		p, ok := w.where(f.Path, until)
+		if session, in := w.within(f.Path, until); !ok && in {
+			if err := e.inside(ctx, f, session); err != nil {
+				return Result{}, false, err
+			}
+			continue
+		}
 		if !ok {
 			if err := e.untouched(ctx, f); err != nil {
 				return Result{}, false, err
@@ -233,6 +239,49 @@ func (w *work) where(path string, until time.Time) (place, bool) {
 		}
 	}
 	return best, best.path != ""
+}
+
+// within finds the session in the middle of whose call a commit was made, of a
+// file that was as git has it before the call and was seen first after it.
+func (w *work) within(path string, at time.Time) (session int, ok bool) {
+	session = -1
+	for p, states := range w.states {
+		if p.path != path || len(states) == 0 {
+			continue
+		}
+		first := states[0]
+		own := w.windowOf(p.tree, first)
+		if own == nil || own.fault != "" || own.from.After(at) || own.to.Before(at) || len(w.open(p, at, own)) > 0 {
+			continue
+		}
+		if ok && session != own.session {
+			return -1, false // in two work trees at once: nobody can tell
+		}
+		session, ok = own.session, true
+	}
+	return session, ok
+}
+
+// inside claims what a commit added that was made in the middle of a call.
+func (e *evidence) inside(ctx context.Context, f git.FileDiff, session int) error {
+	content, err := e.Repo.File(ctx, e.commit.ID, f.Path, maxBlob)
+	if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var base []byte
+	if len(e.commit.Parents) > 0 {
+		base, err = e.Repo.File(ctx, e.commit.Parents[0], cmp.Or(f.OldPath, f.Path), maxBlob)
+		if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
+			return err
+		}
+	}
+	fmt.Fprintf(e.input, "%q within a call\n", f.Path)
+	marks := attribution.NewReplay(base).Marks(content, attribution.Writer{Owner: session, Loose: true})
+	e.addMarks(f, marks, "")
+	return nil
 }
 
 // begin makes the replay of a file. It begins with what the commit's parent has,
@@ -481,14 +530,18 @@ func (e *evidence) claim(want wanted, content []byte) {
 		fmt.Fprintf(e.input, "%q %d %s %s\n", want.place.path, s.at.UnixNano(), s.phase, s.file.Blob)
 	}
 	w := e.between(want.place, f.from, e.until)
-	marks := f.replay.Marks(content, w.Writer)
+	e.addMarks(want.diff, f.replay.Marks(content, w.Writer), w.fault)
+}
+
+// addMarks claims the added lines of a file by their marks.
+func (e *evidence) addMarks(diff git.FileDiff, marks []attribution.Mark, fault string) {
 	var ranges []notes.Range
 	var mark attribution.Mark
 	flush := func() {
-		e.add(want.diff.Path, ranges, mark, w.fault)
+		e.add(diff.Path, ranges, mark, fault)
 		ranges = nil
 	}
-	for _, r := range want.diff.Ranges {
+	for _, r := range diff.Ranges {
 		for n := r.Start; n <= r.End && n <= len(marks); n++ {
 			m := marks[n-1]
 			if len(ranges) > 0 && m.Owner == mark.Owner && m.Edited == mark.Edited && slices.Equal(m.May, mark.May) {

@@ -11,7 +11,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -68,11 +70,13 @@ const (
 
 // File is a snapshot of a file: its content just before or after an edit.
 type File struct {
-	Path  string `json:"path"` // in the work tree, with slashes; bytes as git has them
-	State State  `json:"state"`
-	Blob  string `json:"blob,omitempty"` // hex SHA-256
-	Size  int64  `json:"size,omitempty"` // bytes
-	Exec  bool   `json:"exec,omitempty"`
+	Path string `json:"path"` // in the work tree, with slashes; bytes as git has them
+	// PathBytes holds, on disk, a path that is not UTF-8; Path is "" there then.
+	PathBytes []byte `json:"pathBytes,omitempty"`
+	State     State  `json:"state"`
+	Blob      string `json:"blob,omitempty"` // hex SHA-256
+	Size      int64  `json:"size,omitempty"` // bytes
+	Exec      bool   `json:"exec,omitempty"`
 	// Was is the id of git's object that the file was as before the tool ran, where
 	// it was as git's index has it and so no snapshot was made.
 	Was string `json:"was,omitempty"`
@@ -115,6 +119,12 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (r Record) encode() ([]byte, error) {
+	r.Files = slices.Clone(r.Files)
+	for i, f := range r.Files {
+		if !utf8.ValidString(f.Path) {
+			r.Files[i].Path, r.Files[i].PathBytes = "", []byte(f.Path)
+		}
+	}
 	header, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("spool record: %v: %w", err, stemma.ErrInvalid)
@@ -250,6 +260,11 @@ func next(data []byte) (r Record, n int, err error) {
 	}
 	if err := json.Unmarshal(body[:header], &r); err != nil {
 		return Record{}, 0, fmt.Errorf("header of a record: %v", err)
+	}
+	for i, f := range r.Files {
+		if len(f.PathBytes) > 0 {
+			r.Files[i].Path, r.Files[i].PathBytes = string(f.PathBytes), nil
+		}
 	}
 	if payload > 0 {
 		r.Payload = bytes.Clone(body[header:])

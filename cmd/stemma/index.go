@@ -59,6 +59,10 @@ shares, with those of its other repositories. The clone that indexes a
 repository there first keeps its index: the commands of other clones ask it as
 it is, and bring nothing up to date. --take-over makes this clone the keeper.
 
+Entire's checkpoints are read from its branch or its refs, which a clone does not
+always bring: git fetch origin entire/checkpoints/v1:entire/checkpoints/v1, or
+git fetch origin 'refs/entire/*:refs/entire/*'. What comes later is joined then.
+
 Commits of branches, remote-tracking branches and tags are indexed. The options
 below are remembered by the index until they are given again.`,
 		Example: `  stemma index

@@ -1,6 +1,10 @@
 // Package notes answers what a tool that leaves its evidence in git says about
 // one commit. It is the contract of the importers: each child package reads one
-// format (gitai, trailers) and gives [Evidence].
+// format and gives [Evidence].
+//
+// Evidence is found in three ways: attached to a commit by its id
+// ([NoteSource]), in the commit itself ([CommitSource]), and by a key that the
+// commit names or that names the commit ([KeyedSource]).
 //
 // An importer decides nothing. It does not know which lines the commit really
 // added, nor what other sources say; package attribution joins them.

@@ -551,27 +551,6 @@ func TestTooMuchAtOnceIsBusy(t *testing.T) {
 	whole(t, h, 3)
 }
 
-func BenchmarkRecordOne(b *testing.B) {
-	h := openHome(b, b.TempDir())
-	for i := 0; b.Loop(); i++ {
-		mustRecord(b, h.recorder, ticket(b, i, "bench"))
-	}
-}
-
-func BenchmarkRecordBatch(b *testing.B) {
-	h := openHome(b, b.TempDir())
-	n := 0
-	for b.Loop() {
-		batch := make([]record.Submission, 1000)
-		for i := range batch {
-			batch[i] = ticket(b, n, "bench")
-			n++
-		}
-		mustRecord(b, h.recorder, batch...)
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "statements/s")
-}
-
 // subjectsOf gives the names of the subjects in an envelope.
 func subjectsOf(e store.Entry) ([]string, error) {
 	env, err := attest.Decode(e.Bytes)

@@ -86,9 +86,10 @@ func (o *options) erase(ctx context.Context, f eraseFlags) (err error) {
 		f.request.By = record.ByPerson + f.request.By
 	}
 	// Words about an erasure stay for ever: they must not name whom it is for.
-	clean, found := redactor().Text([]byte(f.request.Reason))
-	if found.Total() > 0 {
-		return fmt.Errorf("the reason holds personal data, and would stay in the log: %s: %w", clean, stemma.ErrInvalid)
+	for _, words := range []struct{ what, text string }{{"reason", f.request.Reason}, {"legal basis", f.request.Basis}, {"name of who wants it", f.request.By}} {
+		if clean, found := redactor().Text([]byte(words.text)); found.Total() > 0 {
+			return fmt.Errorf("the %s holds personal data, and would stay in the log: %s: %w", words.what, clean, stemma.ErrInvalid)
+		}
 	}
 	if f.dry {
 		v, err := readVault(ctx)

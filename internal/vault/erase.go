@@ -317,8 +317,37 @@ func (v *Vault) intend(ctx context.Context, in *intent) error {
 				return err
 			}
 		}
-		return nil
+		return in.forgetRows(ctx, tx)
 	})
+}
+
+// forgetRows deletes the rows of what an erasure names. They go with the intent,
+// which knows what to destroy: whoever puts content into what stays of a session
+// must not make keys anew for a person who is being erased.
+func (in *intent) forgetRows(ctx context.Context, tx *sql.Tx) error {
+	for _, name := range in.Names {
+		for _, table := range []string{"object", "compartment", "owner"} {
+			if _, err := tx.ExecContext(ctx, `delete from `+table+` where name = ?`, name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range in.Parts {
+		name, part, _ := strings.Cut(p, "/")
+		for _, table := range []string{"object", "compartment"} {
+			if _, err := tx.ExecContext(ctx, `delete from `+table+` where name = ? and part = ?`, name, part); err != nil {
+				return err
+			}
+		}
+	}
+	if in.Kind == KindPerson {
+		for _, table := range []string{"owner", "link"} {
+			if _, err := tx.ExecContext(ctx, `delete from `+table+` where person = ?`, in.Target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // carryOut brings an erasure to its end from wherever it stopped.
@@ -348,14 +377,15 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 	clear(v.secrets)
 	clear(v.persons)
 	v.mu.Unlock()
+	if err := v.sweepKeys(); err != nil {
+		return err
+	}
 	for _, name := range in.Names {
-		// What a writer that was killed has left.
 		rest, err := filepath.Glob(v.keyPath("sessions", name, "*"))
-		hidden, herr := filepath.Glob(v.keyPath("sessions", name, ".*"))
-		if err = errors.Join(err, herr); err != nil {
+		if err != nil {
 			return err
 		}
-		for _, f := range append(rest, hidden...) {
+		for _, f := range rest {
 			if err := shred(f); err != nil {
 				return err
 			}
@@ -381,7 +411,24 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 	return v.advance(ctx, in, destroyed)
 }
 
-// advance puts an erasure into its next state, with the rows that go with it.
+// sweepKeys destroys the copies of keys that writers left which were killed. The
+// vault is locked alone: nobody is writing one now.
+func (v *Vault) sweepKeys() error {
+	for _, folder := range []string{"persons", "links", filepath.Join("sessions", "*")} {
+		left, err := filepath.Glob(v.keyPath(folder, ".key-*"))
+		if err != nil {
+			return err
+		}
+		for _, f := range left {
+			if err := shred(f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// advance puts an erasure into its next state, and leaves nothing of its rows.
 func (v *Vault) advance(ctx context.Context, in *intent, state int) error {
 	in.State = state
 	if state == told {
@@ -392,32 +439,8 @@ func (v *Vault) advance(ctx context.Context, in *intent, state int) error {
 		return err
 	}
 	err = v.transact(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `update erasure set state = ?, detail = ? where id = ?`, state, string(detail), in.ID); err != nil {
-			return err
-		}
-		for _, name := range in.Names {
-			for _, table := range []string{"object", "compartment", "owner"} {
-				if _, err := tx.ExecContext(ctx, `delete from `+table+` where name = ?`, name); err != nil {
-					return err
-				}
-			}
-		}
-		for _, p := range in.Parts {
-			name, part, _ := strings.Cut(p, "/")
-			for _, table := range []string{"object", "compartment"} {
-				if _, err := tx.ExecContext(ctx, `delete from `+table+` where name = ? and part = ?`, name, part); err != nil {
-					return err
-				}
-			}
-		}
-		if in.Kind == KindPerson {
-			for _, table := range []string{"owner", "link"} {
-				if _, err := tx.ExecContext(ctx, `delete from `+table+` where person = ?`, in.Target); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		_, err := tx.ExecContext(ctx, `update erasure set state = ?, detail = ? where id = ?`, state, string(detail), in.ID)
+		return err
 	})
 	if err != nil {
 		return err

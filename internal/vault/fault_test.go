@@ -216,6 +216,39 @@ func TestEraseResumes(t *testing.T) {
 	}
 }
 
+// While the erasure of a person is stopped half-way, another owner of a shared
+// session works on: that makes no key for the erased person again. Nor does a
+// copy of a key stay that a killed writer left.
+func TestErasedPersonComesBackByNobody(t *testing.T) {
+	h := home(t.TempDir())
+	v := h.open(t)
+	mustPut(t, v, prompt("claude-code/1", "ada's words", ada, grace))
+	left := filepath.Join(string(h), "keys", "vault", "sessions", v.SessionName("claude-code/1"), ".key-123")
+	if err := os.WriteFile(left, []byte("a key, sealed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full := fmt.Errorf("no space left: %w", stemma.ErrUnavailable)
+	w := h.open(t, func(c *vault.Config) { c.Objects = &failing{c.Objects, 1, full} })
+	if _, err := w.ErasePerson(t.Context(), request(ada)); !errors.Is(err, stemma.ErrUnavailable) {
+		t.Fatalf("ErasePerson = %v, want it unavailable", err)
+	}
+	graces := mustPut(t, h.open(t), prompt("claude-code/1", "grace's words", grace))
+	if _, err := h.open(t).Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(filepath.Join(string(h), "keys"), func(path string, d fs.DirEntry, err error) error {
+		if strings.Contains(filepath.Base(path), ada) || strings.HasPrefix(filepath.Base(path), ".key-") {
+			t.Errorf("%s is there", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, h.open(t), graces, "grace's words")
+	wantFaults(t, h.open(t))
+}
+
 // A full disk is an error of its kind, and what was acknowledged stays.
 func TestDiskFull(t *testing.T) {
 	h := home(t.TempDir())

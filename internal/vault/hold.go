@@ -155,7 +155,7 @@ func (v *Vault) forbids(ctx context.Context, in *intent) ([]Hold, error) {
 	if in.Kind == KindPerson {
 		people = append(people, in.Target)
 	}
-	for _, s := range in.Sessions {
+	for _, s := range sessions {
 		owners, err := words(ctx, v.db, `select person from owner where name = ?`, v.sessionName(s))
 		if err != nil {
 			return nil, err

@@ -368,6 +368,19 @@ func TestHoldBeatsErasure(t *testing.T) {
 	wantFaults(t, v)
 }
 
+// A hold on one owner of a shared session keeps the words of all of them.
+func TestHoldOfAnotherOwner(t *testing.T) {
+	v := home(t.TempDir()).open(t)
+	ref := mustPut(t, v, prompt("claude-code/1", "ada's words", ada, grace))
+	if _, err := v.Hold(t.Context(), vault.KindPerson, grace, "claim 12"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.ErasePerson(t.Context(), request(ada)); !errors.As(err, new(*vault.HeldError)) {
+		t.Errorf("ErasePerson = %v, want it held", err)
+	}
+	wantText(t, v, ref, "ada's words")
+}
+
 func must[T, U any](a T, _ U, err error) T {
 	if err != nil {
 		panic(err)

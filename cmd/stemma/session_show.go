@@ -21,13 +21,15 @@ import (
 
 // sessionShown is what `stemma session show --json` prints.
 type sessionShown struct {
-	Schema  string              `json:"schema"` // stemma.session/v1
-	Row     sessionRow          `json:"session"`
-	Session *agent.Session      `json:"told"`    // as the statements tell it, or with its texts
-	Derived *agent.Derived      `json:"derived"` // null where it is not told
-	Commits []agent.DeltaCommit `json:"commits"`
-	Parts   int                 `json:"parts"`
-	Missing int                 `json:"parts_missing"`
+	Schema  string                `json:"schema"` // stemma.session/v1
+	Row     sessionRow            `json:"session"`
+	Session *agent.Session        `json:"told"`    // as the statements tell it, or with its texts
+	Derived *agent.Derived        `json:"derived"` // null where it is not told
+	Commits []agent.DeltaCommit   `json:"commits"`
+	Related []agent.DeltaRelation `json:"related"`
+	Config  []agent.ConfigDigest  `json:"config"`
+	Parts   int                   `json:"parts"`
+	Missing int                   `json:"parts_missing"`
 }
 
 func newSessionShow(o *options) *cobra.Command {
@@ -63,6 +65,9 @@ and of its commits are shown in the order of time, between the commits.`,
 			if timeline {
 				return o.showTimeline(ctx, b, all, t)
 			}
+			if !o.json {
+				defer o.showDrift(all, t)
+			}
 			return o.showSession(ctx, b, t, prompts)
 		},
 	}
@@ -85,7 +90,7 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 		}
 	}
 	if o.json {
-		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), t.Parts, t.Missing})
+		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -104,6 +109,31 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 		fmt.Fprintf(out, "gap      %d parts of what was told of it are missing\n", t.Missing)
 	}
 	return nil
+}
+
+// showDrift tells what differs between the configuration of a session and that of
+// the one before it.
+func (o *options) showDrift(all []agent.Tale, t agent.Tale) {
+	var before *agent.Tale
+	for i := range all {
+		other := &all[i]
+		if len(other.Config) > 0 && other.Session.Agent == t.Session.Agent && other.Session.Start.Before(t.Session.Start) &&
+			(before == nil || other.Session.Start.After(before.Session.Start)) {
+			before = other
+		}
+	}
+	if before == nil || len(t.Config) == 0 {
+		return
+	}
+	d := agent.DriftBetween(before.Config, t.Config)
+	for _, part := range []struct {
+		what  string
+		files []agent.ConfigDigest
+	}{{"added", d.Added}, {"removed", d.Removed}, {"changed", d.Changed}} {
+		for _, f := range part.files {
+			fmt.Fprintf(o.out, "drift    %s %s of the %s: %s (since %s)\n", part.what, f.Kind, f.Scope, plain(f.Path), plain(before.Key))
+		}
+	}
 }
 
 func showHead(out io.Writer, p painter, t agent.Tale) {
@@ -144,6 +174,12 @@ func showHead(out io.Writer, p painter, t agent.Tale) {
 	line("tickets", plain(strings.Join(t.Tickets, ", ")))
 	for _, c := range t.Commits {
 		line("commit", fmt.Sprintf("%s  holds %d of its lines, of %d that tell (inferred: %s, confidence %.2f)", p.in("33", short(c.Commit)), c.Lines, c.Of, plain(c.Method), c.Confidence))
+	}
+	for _, r := range t.Related {
+		line(r.Kind, plain(r.Session)+fmt.Sprintf(" (inferred: %s, %d)", plain(r.Method), r.Count))
+	}
+	if len(t.Config) > 0 {
+		line("config", fmt.Sprintf("%d files, by digest", len(t.Config)))
 	}
 	line("vantage", string(t.Vantage)+", claimed")
 }

@@ -278,12 +278,18 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	for _, t := range known {
 		parts[t.Key] = t
 	}
+	related := make(map[string][]agent.Relation)
+	for _, r := range agent.Relations(sessionsRead(all)) {
+		related[r.From] = append(related[r.From], r)
+	}
 	for _, i := range all {
 		told := agent.Told{
 			Repository: b.clone.Repository, First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches,
 			About: []stemma.Subject{sessionsSubject(b.clone.Repository)},
 		}
 		s := i.session
+		told.Related = related[s.Key()]
+		told.Config = b.configOf(s, now)
 		if t, ok := parts[s.Key()]; ok {
 			if !s.End.After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
 				continue
@@ -327,6 +333,35 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 		kept++
 	}
 	return kept, nil
+}
+
+func sessionsRead(all []*imported) []agent.Session {
+	list := make([]agent.Session, 0, len(all))
+	for _, i := range all {
+		list = append(list, i.session)
+	}
+	return list
+}
+
+// fresh is how long after its end the configuration on disk is held to be the one
+// that a session ran with.
+const fresh = 15 * time.Minute
+
+// configOf gives the configuration that a session ran with, where it ended just
+// now; of one that ended long ago nothing tells.
+func (b *bench) configOf(s agent.Session, now time.Time) []agent.ConfigDigest {
+	if s.End.IsZero() || now.Sub(s.End) > fresh {
+		return nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = ""
+	}
+	files, skipped := agent.Configuration(b.repo.WorkTree(), home)
+	for _, name := range skipped {
+		b.say("configuration not read: " + name)
+	}
+	return files[:min(len(files), 200)]
 }
 
 // sessionsSubject is the subject by which the sessions of a repository are found.

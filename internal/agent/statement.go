@@ -45,10 +45,20 @@ type Delta struct {
 	// Commits hold lines that the session wrote before, as its content tells; they
 	// are inferred. Which lines are its is not told.
 	Commits []DeltaCommit `json:"commits"`
+	// Related are sessions whose answers or files this one took up, inferred.
+	Related []DeltaRelation `json:"related"`
 	// Derived is what was concluded from the content of the session as a whole, as
 	// far as it was read; null where only a part was. The last stands.
 	Derived *Derived            `json:"derived"`
 	Content []attest.Commitment `json:"content,omitempty"`
+}
+
+// DeltaRelation is a session that this one took up; see [Relation].
+type DeltaRelation struct {
+	Session string `json:"session"` // key of its node
+	Kind    string `json:"kind"`
+	Method  string `json:"method"`
+	Count   int    `json:"count"` // lines that are quoted, or files in common
 }
 
 // DeltaCommit is a commit with lines that the session wrote.
@@ -158,6 +168,7 @@ type Told struct {
 	Assertion  stemma.Assertion
 	Config     []ConfigDigest
 	Commits    []Match
+	Related    []Relation // of which the session is the From
 	// About are further subjects, by which the statement is found.
 	About []stemma.Subject
 	// Complete says that the session was read from its beginning, so that what it
@@ -210,6 +221,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		// Only the first part replaces, and has what is of no turn.
 		d.Whole, d.Total, d.Derived = false, nil, nil
 		d.Compactions, d.Gaps, d.Config, d.Commits = []Compaction{}, []DeltaGap{}, []ConfigDigest{}, []DeltaCommit{}
+		d.Related = []DeltaRelation{}
 	}
 }
 
@@ -242,7 +254,10 @@ func deltaOf(s Session, told Told) Delta {
 		Compactions: append([]Compaction{}, s.Compactions...),
 		Gaps:        []DeltaGap{},
 		Config:      append([]ConfigDigest{}, told.Config...),
-		Commits:     []DeltaCommit{},
+		Commits:     []DeltaCommit{}, Related: []DeltaRelation{},
+	}
+	for _, r := range told.Related[:min(len(told.Related), maxFiles)] {
+		d.Related = append(d.Related, DeltaRelation{r.To, r.Kind, r.Method, r.Lines})
 	}
 	for _, m := range told.Commits[:min(len(told.Commits), maxFiles)] {
 		d.Commits = append(d.Commits, DeltaCommit{m.Commit, m.Lines, m.Of, MatchMethod, m.Confidence})

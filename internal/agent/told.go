@@ -26,6 +26,7 @@ type Tale struct {
 	Derived    *Derived
 	Config     []ConfigDigest
 	Commits    []DeltaCommit
+	Related    []DeltaRelation
 	Content    []attest.Commitment // in the vault
 	Tickets    []string            // named in prompts, each once
 	Outside    int                 // files outside of the working directory
@@ -68,6 +69,11 @@ func Retell(parts []Delta) Tale {
 		}
 		if len(d.Config) > 0 {
 			t.Config = d.Config
+		}
+		for _, r := range d.Related {
+			if !slices.ContainsFunc(t.Related, func(have DeltaRelation) bool { return have.Session == r.Session && have.Kind == r.Kind }) {
+				t.Related = append(t.Related, r)
+			}
 		}
 		for _, c := range d.Commits {
 			if !slices.ContainsFunc(t.Commits, func(have DeltaCommit) bool { return have.Commit == c.Commit }) {

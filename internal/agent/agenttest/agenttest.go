@@ -195,7 +195,7 @@ func recognised(t *testing.T, s Suite, path string) {
 func cutAnywhere(t *testing.T, s Suite, text []byte) {
 	t.Helper()
 	whole := agent.Fold(nil, read(t, s.Decoder, text, agent.State{}))
-	step := max(1, len(text)/400)
+	step := max(1, len(text)/60)
 	for cut := 0; cut < len(text); cut += step {
 		first := read(t, s.Decoder, text[:cut], agent.State{})
 		second := read(t, s.Decoder, text, first.State)
@@ -277,15 +277,15 @@ func twoAgents(t *testing.T, s Suite, text []byte) {
 	}
 }
 
-// longLine puts a line of some megabytes between the others.
+// longLine puts a line of a megabyte between the others.
 func longLine(t *testing.T, s Suite, text []byte) {
 	t.Helper()
 	want := read(t, s.Decoder, text, agent.State{})
-	line := `{"image":"` + strings.Repeat("iVBORw0KGgo", 400_000) + `"}` + "\n"
+	line := `{"image":"` + strings.Repeat("iVBORw0KGgo", 100_000) + `"}` + "\n"
 	i := bytes.IndexByte(text, '\n') + 1
 	got := read(t, s.Decoder, slices.Concat(text[:i], []byte(line), text[i:]), agent.State{})
 	if diff := cmp.Diff(outline(want.Sessions), outline(got.Sessions)); diff != "" {
-		t.Errorf("with a line of 4 MB (-without +with):\n%s", diff)
+		t.Errorf("with a line of 1 MB (-without +with):\n%s", diff)
 	}
 }
 
@@ -312,7 +312,7 @@ func oddIDs(t *testing.T, s Suite, path string) {
 
 func cutDocument(t *testing.T, s Suite, text []byte) {
 	t.Helper()
-	for cut := 0; cut < len(text); cut += max(1, len(text)/400) {
+	for cut := 0; cut < len(text); cut += max(1, len(text)/60) {
 		r, err := s.Decoder.Read(t.Context(), Bytes(text[:cut]), agent.State{})
 		var d *agent.DecodeError
 		if err != nil && (!errors.As(err, &d) || !errors.Is(err, stemma.ErrInvalid)) {

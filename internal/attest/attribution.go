@@ -29,13 +29,15 @@ type Attribution struct {
 	// for one; null where it is whole.
 	Part *Part `json:"part"`
 
-	Lines      stemma.Lines     `json:"lines"` // of all parts
-	Rest       Rest             `json:"rest"`
-	Owners     []Owner          `json:"owners"`
-	Files      []AttributedFile `json:"files"`
-	Sources    []SourceClaim    `json:"sources"`
-	Conflicts  int              `json:"conflicts"`
-	Unreadable string           `json:"unreadable,omitempty"`
+	Lines     stemma.Lines     `json:"lines"` // of all parts
+	Rest      Rest             `json:"rest"`
+	Owners    []Owner          `json:"owners"`
+	Files     []AttributedFile `json:"files"`
+	Sources   []SourceClaim    `json:"sources"`
+	Conflicts int              `json:"conflicts"`
+	// Ambiguous counts lines that rewrites of two commits give to two owners.
+	Ambiguous  int    `json:"ambiguous,omitempty"`
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Algorithm names the rules and their version.
@@ -81,6 +83,10 @@ type Owner struct {
 	ModelStrength *stemma.Strength `json:"modelStrength,omitempty"`
 	Lines         int              `json:"lines"`
 	Candidate     int              `json:"candidate"`
+	// Via is the commit whose evidence names the owner, where this commit is a
+	// rewrite of it; Gone says that git has its objects no more.
+	Via  string `json:"via,omitempty"`
+	Gone bool   `json:"gone,omitempty"`
 }
 
 // AttributedFile is what the commit added to one file. A path that is not
@@ -163,7 +169,8 @@ func fromRow(row stemma.Attribution, repository string, rules Rules, m Metadata)
 		Metadata: m, Repository: repository, Commit: row.Commit,
 		CommitTime: time.Unix(row.Time, 0).UTC().Format(time.RFC3339), Merge: row.Merge,
 		Algorithm: Algorithm{AlgorithmName, row.Algorithm}, Input: row.Input, Rules: rules,
-		Lines: row.Lines, Rest: Rest{row.Rest, row.RestOwner}, Conflicts: row.Conflicts, Unreadable: row.Unreadable,
+		Lines: row.Lines, Rest: Rest{row.Rest, row.RestOwner}, Conflicts: row.Conflicts,
+		Ambiguous: row.Ambiguous, Unreadable: row.Unreadable,
 		Owners: []Owner{}, Files: []AttributedFile{}, Sources: []SourceClaim{},
 	}
 	if p.Rules.Generated == nil {
@@ -172,7 +179,7 @@ func fromRow(row stemma.Attribution, repository string, rules Rules, m Metadata)
 	for _, o := range row.Owners {
 		owner := Owner{
 			Session: o.Session, Person: o.Person, Agent: o.Agent, AgentVersion: o.AgentVersion,
-			Class: o.Class, Source: o.Source, Strength: o.Strength, Lines: o.Lines, Candidate: o.Candidate,
+			Class: o.Class, Source: o.Source, Strength: o.Strength, Lines: o.Lines, Candidate: o.Candidate, Via: o.Via, Gone: o.Gone,
 		}
 		if o.Model.Known() {
 			model := o.Model
@@ -206,13 +213,13 @@ func (a Attribution) Row() stemma.Attribution {
 	at, _ := time.Parse(time.RFC3339, a.CommitTime)
 	row := stemma.Attribution{
 		Commit: a.Commit, Time: at.Unix(), Merge: a.Merge,
-		Lines: a.Lines, Rest: a.Rest.Class, RestOwner: a.Rest.Owner, Conflicts: a.Conflicts,
+		Lines: a.Lines, Rest: a.Rest.Class, RestOwner: a.Rest.Owner, Conflicts: a.Conflicts, Ambiguous: a.Ambiguous,
 		Algorithm: a.Algorithm.Version, Input: a.Input, Unreadable: a.Unreadable,
 	}
 	for _, o := range a.Owners {
 		owner := stemma.Owner{
 			Session: o.Session, Person: o.Person, Agent: o.Agent, AgentVersion: o.AgentVersion,
-			Class: o.Class, Source: o.Source, Strength: o.Strength, Lines: o.Lines, Candidate: o.Candidate,
+			Class: o.Class, Source: o.Source, Strength: o.Strength, Lines: o.Lines, Candidate: o.Candidate, Via: o.Via, Gone: o.Gone,
 		}
 		if o.Model != nil {
 			owner.Model = *o.Model
@@ -256,13 +263,14 @@ func (a Attribution) check(c *check) {
 	c.class("/rest/class", a.Rest.Class)
 	c.need(a.Rest.Owner >= -1 && a.Rest.Owner < len(a.Owners), "/rest/owner", "no such owner")
 	c.need(a.Conflicts >= 0, "/conflicts", "want 0 or more")
+	c.need(a.Ambiguous >= 0, "/ambiguous", "want 0 or more")
 	c.optional("/unreadable", a.Unreadable)
 	for i, o := range a.Owners {
-		o.check(c, fmt.Sprintf("/owners/%d", i))
+		o.check(c, c.item("/owners", i))
 	}
 	added := 0
 	for i, f := range a.Files {
-		f.check(c, fmt.Sprintf("/files/%d", i), len(a.Owners))
+		f.check(c, c.item("/files", i), len(a.Owners))
 		added += f.Added
 	}
 	if a.Part == nil {
@@ -271,7 +279,7 @@ func (a Attribution) check(c *check) {
 		c.need(added <= a.Lines.Added(), "/lines", "less than what the files added")
 	}
 	for i, s := range a.Sources {
-		at := fmt.Sprintf("/sources/%d", i)
+		at := c.item("/sources", i)
 		c.text(at+"/source", s.Source)
 		c.lines(at+"/lines", s.Lines)
 		c.need(min(s.Outside, s.Alone, s.Agree, s.Differ, s.Took) >= 0, at, "want 0 or more")
@@ -293,9 +301,13 @@ func (o Owner) check(c *check, path string) {
 	}
 	c.need(o.Lines >= 0, path+"/lines", "want 0 or more")
 	c.need(o.Candidate >= 0, path+"/candidate", "want 0 or more")
+	if o.Via != "" {
+		c.oid(path+"/via", o.Via)
+	}
 }
 
 func (c *check) strength(path string, s stemma.Strength) {
+	path = c.quiet(path)
 	c.oneOf(path+"/tier", string(s.Tier), string(stemma.TierClaimed), string(stemma.TierObserved), string(stemma.TierAttested))
 	c.assertion(path+"/assertion", s.Assertion)
 	c.need(s.Confidence >= 0 && s.Confidence <= 1, path+"/confidence", "want 0 to 1")
@@ -311,7 +323,7 @@ func (f AttributedFile) check(c *check, path string, owners int) {
 	c.need(f.Added >= 0, path+"/added", "want 0 or more")
 	last := 0
 	for i, r := range f.Ranges {
-		at := fmt.Sprintf("%s/ranges/%d", path, i)
+		at := c.item(path+"/ranges", i)
 		c.class(at+"/class", r.Class)
 		c.need(r.Owner >= -1 && r.Owner < owners, at+"/owner", "no such owner")
 		if f.Whole {

@@ -47,7 +47,7 @@ func TestAttributionCarriesEveryFieldOfTheRow(t *testing.T) {
 	row.Commit, row.Input = commitID, strings.Repeat("ab", 32)
 	for i := range row.Owners {
 		row.Owners[i].Person = ""
-		row.Owners[i].Class = stemma.ClassAI
+		row.Owners[i].Class, row.Owners[i].Via = stemma.ClassAI, commitID
 		for _, strength := range []*stemma.Strength{&row.Owners[i].Strength, &row.Owners[i].ModelStrength} {
 			strength.Tier, strength.Assertion = stemma.TierClaimed, stemma.Declared
 		}

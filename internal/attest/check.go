@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,13 +14,56 @@ import (
 const maxText = 4096
 
 // check collects the first fault of a value. Paths are JSON pointers below raw.
+//
+// Most values have none, and paths cost more than the rules: a value is checked
+// without them first, and once more with them where it failed.
 type check struct {
-	raw []byte
-	err error
+	raw    []byte
+	loud   bool
+	failed bool // where not loud
+	err    error
+}
+
+// checked runs the rules over a value, and gives its first fault.
+func checked(raw []byte, rules func(*check)) error {
+	c := &check{raw: raw}
+	if rules(c); !c.failed {
+		return nil
+	}
+	c = &check{raw: raw, loud: true}
+	rules(c)
+	return c.err
+}
+
+// item is the path of an item of a list.
+func (c *check) item(path string, i int) string {
+	if !c.loud {
+		return ""
+	}
+	return path + "/" + strconv.Itoa(i)
+}
+
+// below is the path of a field of an object.
+func (c *check) below(path, name string) string {
+	if !c.loud {
+		return ""
+	}
+	return path + "/" + name
+}
+
+// quiet is a path to make others from.
+func (c *check) quiet(path string) string {
+	if !c.loud {
+		return ""
+	}
+	return path
 }
 
 func (c *check) need(ok bool, path, reason string) {
 	if ok || c.err != nil {
+		return
+	}
+	if c.failed = true; !c.loud {
 		return
 	}
 	c.err = &DecodeError{Path: path, Offset: offsetOf(c.raw, path), Reason: reason}
@@ -27,9 +71,7 @@ func (c *check) need(ok bool, path, reason string) {
 
 // present needs a field to be there, of whatever value.
 func (c *check) present(path string) {
-	if c.err == nil && offsetOf(c.raw, path) == 0 {
-		c.need(false, path, "missing: null says that it is not known")
-	}
+	c.need(c.err != nil || offsetOf(c.raw, path) > 0, path, "missing: null says that it is not known")
 }
 
 // text needs something to be there.
@@ -40,12 +82,14 @@ func (c *check) text(path, s string) {
 
 // optional needs what is there to be short.
 func (c *check) optional(path, s string) {
-	c.need(len(s) <= maxText, path, fmt.Sprintf("text of %d bytes is over the limit of %d", len(s), maxText))
+	if len(s) > maxText {
+		c.need(false, path, fmt.Sprintf("text of %d bytes is over the limit of %d", len(s), maxText))
+	}
 }
 
 func (c *check) texts(path string, list []string) {
 	for i, s := range list {
-		c.text(fmt.Sprintf("%s/%d", path, i), s)
+		c.text(c.item(path, i), s)
 	}
 }
 
@@ -56,7 +100,9 @@ func (c *check) uri(path, s string) {
 }
 
 func (c *check) oneOf(path, s string, allowed ...string) {
-	c.need(slices.Contains(allowed, s), path, "want one of: "+strings.Join(allowed, ", "))
+	if !slices.Contains(allowed, s) {
+		c.need(false, path, "want one of: "+strings.Join(allowed, ", "))
+	}
 }
 
 // time needs RFC 3339 in UTC, as stemma writes it.

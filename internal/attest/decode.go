@@ -98,19 +98,24 @@ func (s *scan) read() (jsontext.Token, error) {
 func (s *scan) translate(err error) error {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
-		reason := "not JSON"
-		if syntax.Err != nil {
-			reason = syntax.Err.Error()
-			if errors.Is(syntax.Err, io.ErrUnexpectedEOF) {
-				reason = "the document ends too early"
-			}
-		}
-		return &DecodeError{Path: string(syntax.JSONPointer), Offset: syntax.ByteOffset, Reason: clean(reason)}
+		return syntactic(syntax)
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &DecodeError{Path: string(s.dec.StackPointer()), Offset: s.dec.InputOffset(), Reason: "the document ends too early"}
 	}
 	return &DecodeError{Path: string(s.dec.StackPointer()), Offset: s.last, Reason: clean(err.Error())}
+}
+
+// syntactic gives an error of the library's about the form.
+func syntactic(e *jsontext.SyntacticError) error {
+	reason := "not JSON"
+	if e.Err != nil {
+		reason = e.Err.Error()
+		if errors.Is(e.Err, io.ErrUnexpectedEOF) {
+			reason = "the document ends too early"
+		}
+	}
+	return &DecodeError{Path: string(e.JSONPointer), Offset: e.ByteOffset, Reason: clean(reason)}
 }
 
 // clean takes the name of the library off its messages.
@@ -207,6 +212,27 @@ func (l Limits) Strict(b []byte) error {
 		return tooLarge("document", len(b), l.Envelope)
 	}
 	return strict(b, l)
+}
+
+// nested is how deep a document may be nested: exact where it is JSON.
+func nested(b []byte) int {
+	depth, most := 0, 0
+	text := false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			depth++
+			most = max(most, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return most
 }
 
 // strict reads a whole document and says what is wrong with its form.

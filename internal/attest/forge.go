@@ -1,8 +1,6 @@
 package attest
 
 import (
-	"fmt"
-
 	"github.com/stemma-dev/stemma"
 )
 
@@ -38,6 +36,7 @@ type Shown struct {
 }
 
 func (p Party) check(c *check, path string) {
+	path = c.quiet(path)
 	c.oneOf(path+"/kind", p.Kind, "person", "session", "bot")
 	c.text(path+"/id", p.ID)
 }
@@ -98,7 +97,7 @@ func (h Change) check(c *check) {
 		c.need(h.Method == "", "/method", "a change that is not merged has none")
 	}
 	for i, id := range h.Commits {
-		c.oid(fmt.Sprintf("/commits/%d", i), id)
+		c.oid(c.item("/commits", i), id)
 	}
 	h.Author.check(c, "/author")
 	if h.MergedBy != nil {
@@ -143,7 +142,7 @@ func (t Ticket) check(c *check) {
 		t.Creator.check(c, "/creator")
 	}
 	for i, p := range t.Assignees {
-		p.check(c, fmt.Sprintf("/assignees/%d", i))
+		p.check(c, c.item("/assignees", i))
 	}
 	c.commitments("/content", t.Content)
 }

@@ -102,6 +102,7 @@ func KeySubject(keyID string) stemma.Subject {
 }
 
 func (k PublicKey) check(c *check, path string) {
+	path = c.quiet(path)
 	c.sha256(path+"/keyid", k.ID)
 	key, err := DecodeKey(k.PEM)
 	c.need(err == nil, path+"/publicKey", "want an Ed25519 or ECDSA P-256 key as PEM")

@@ -1,7 +1,9 @@
 package attest
 
 import (
+	"bytes"
 	"fmt"
+	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -43,9 +45,10 @@ func MetadataOf(s stemma.Statement) (Metadata, error) {
 		if err := unmarshal(s.Predicate, &m); err != nil {
 			return m, err
 		}
-		c := &check{raw: s.Predicate}
-		m.check(c, "")
-		return m, c.err
+		return m, checked(s.Predicate, func(c *check) {
+			m.check(c, "")
+			m.present(c, "")
+		})
 	}
 	var fields map[string]jsontext.Value
 	if err := jsonv2.Unmarshal(s.Predicate, &fields); err != nil {
@@ -58,21 +61,65 @@ func MetadataOf(s stemma.Statement) (Metadata, error) {
 	if err := unmarshal(raw, &m); err != nil {
 		return m, err
 	}
-	c := &check{raw: s.Predicate}
-	m.check(c, "/"+MetadataField)
-	return m, c.err
+	return m, checked(s.Predicate, func(c *check) {
+		m.check(c, "/"+MetadataField)
+		m.present(c, "/"+MetadataField)
+	})
+}
+
+// present needs the claimed time to be there: null says that nobody knows; a
+// field left out, that nobody thought of it.
+func (m Metadata) present(c *check, path string) {
+	if m.Claimed == nil {
+		c.present(path + "/timeClaimed")
+	}
+}
+
+// ObservedAt is when a statement says that stemma learnt of what it says; false
+// where it does not say. It reads no more than it must.
+func ObservedAt(s stemma.Statement) (time.Time, bool) {
+	text := ""
+	if Own(s.PredicateType) {
+		text = topText(s.Predicate, "timeObserved")
+	} else if m, err := MetadataOf(s); err == nil {
+		text = m.Observed
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	return at, err == nil
+}
+
+// topText gives the text of a field of an object; "" where it has none.
+func topText(raw []byte, field string) string {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw))
+	if t, err := dec.ReadToken(); err != nil || t.Kind() != jsontext.KindBeginObject {
+		return ""
+	}
+	for dec.PeekKind() == jsontext.KindString {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return ""
+		}
+		if name.String() != field {
+			if dec.SkipValue() != nil {
+				return ""
+			}
+			continue
+		}
+		value, err := dec.ReadToken()
+		if err != nil || value.Kind() != jsontext.KindString {
+			return ""
+		}
+		return value.String()
+	}
+	return ""
 }
 
 func (m Metadata) check(c *check, path string) {
+	path = c.quiet(path)
 	c.text(path+"/source", m.Source)
 	c.text(path+"/sourceEventId", m.EventID)
 	c.time(path+"/timeObserved", m.Observed)
-	if m.Claimed != nil {
-		c.time(path+"/timeClaimed", *m.Claimed)
-	} else {
-		// Null says that nobody knows; a field left out, that nobody thought of it.
-		c.present(path + "/timeClaimed")
-	}
+	c.timeOf(path+"/timeClaimed", m.Claimed)
 	c.assertion(path+"/assertion", m.Assertion)
 	if m.Vantage != "" {
 		c.vantage(path+"/vantage", m.Vantage)

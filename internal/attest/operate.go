@@ -1,7 +1,5 @@
 package attest
 
-import "fmt"
-
 // Deployment is an artifact, or a change of configuration, that was put into
 // an environment.
 type Deployment struct {
@@ -35,7 +33,7 @@ func (d Deployment) check(c *check) {
 	c.oneOf("/outcome", d.Outcome, "started", "succeeded", "failed", "rolled-back")
 	c.need(d.Kind != "artifact" || len(d.Artifacts) > 0, "/artifacts", "no artifact")
 	for i, a := range d.Artifacts {
-		at := fmt.Sprintf("/artifacts/%d", i)
+		at := c.item("/artifacts", i)
 		c.optional(at+"/uri", a.URI)
 		c.need(len(a.Digest) > 0, at+"/digest", "no digest")
 		c.digests(at+"/digest", a.Digest)
@@ -89,7 +87,7 @@ func (n Incident) check(c *check) {
 	c.texts("/services", n.Services)
 	c.texts("/deployments", n.Deployments)
 	for i, k := range n.Causes {
-		at := fmt.Sprintf("/causes/%d", i)
+		at := c.item("/causes", i)
 		c.oid(at+"/commit", k.Commit)
 		c.text(at+"/method", k.Method)
 		c.need(k.Confidence >= 0 && k.Confidence <= 1, at+"/confidence", "want 0 to 1")
@@ -169,8 +167,8 @@ func (e Erasure) check(c *check) {
 	c.texts("/objects", e.Objects)
 	c.texts("/keys", e.Keys)
 	for i, k := range e.Kept {
-		c.text(fmt.Sprintf("/kept/%d/object", i), k.Object)
-		c.text(fmt.Sprintf("/kept/%d/why", i), k.Why)
+		c.text(c.item("/kept", i)+"/object", k.Object)
+		c.text(c.item("/kept", i)+"/why", k.Why)
 	}
 }
 

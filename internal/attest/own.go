@@ -1,8 +1,6 @@
 package attest
 
 import (
-	"fmt"
-
 	"github.com/stemma-dev/stemma"
 )
 
@@ -51,7 +49,7 @@ type Commitment struct {
 
 func (c *check) commitments(path string, list []Commitment) {
 	for i, v := range list {
-		at := fmt.Sprintf("%s/%d", path, i)
+		at := c.item(path, i)
 		c.text(at+"/name", v.Name)
 		c.sha256(at+"/digest", v.Digest)
 		c.optional(at+"/vault", v.Vault)
@@ -70,7 +68,7 @@ func (o refObservation) check(c *check) {
 	c.oneOf("/assertion", string(o.Assertion), string(stemma.Observed))
 	c.need(len(o.Refs) > 0, "/refs", "no ref")
 	for i, r := range o.Refs {
-		at := fmt.Sprintf("/refs/%d", i)
+		at := c.item("/refs", i)
 		c.text(at+"/name", r.Name)
 		if r.At != "" {
 			c.oid(at+"/at", r.At)

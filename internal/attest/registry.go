@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 
 	jsonv2 "github.com/go-json-experiment/json"
 
@@ -43,22 +44,19 @@ func Typed[T interface{ Validate() error }](predicateType, word string) Predicat
 
 // own makes a Predicate of a type of this package that is stemma's own.
 func own[T interface{ check(*check) }](predicateType, word string) Predicate {
+	plan := sync.OnceValue(func() *plan { return planOf(reflect.TypeFor[T]()) })
 	return typed(predicateType, word, func(raw []byte, v *T) error {
-		if err := shape(raw, reflect.TypeFor[T]()); err != nil {
+		if err := shape(raw, reflect.TypeFor[T](), plan()); err != nil {
 			return err
 		}
-		c := &check{raw: raw}
-		(*v).check(c)
-		return c.err
+		return checked(raw, (*v).check)
 	})
 }
 
 // vetted makes a Predicate of a type of this package that is another's.
 func vetted[T interface{ check(*check) }](predicateType, word string) Predicate {
 	return typed(predicateType, word, func(raw []byte, v *T) error {
-		c := &check{raw: raw}
-		(*v).check(c)
-		return c.err
+		return checked(raw, (*v).check)
 	})
 }
 

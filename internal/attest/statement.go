@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
 	"slices"
@@ -28,27 +30,29 @@ func (l Limits) DecodeStatement(payload []byte) (stemma.Statement, error) {
 	if len(payload) > l.Statement {
 		return stemma.Statement{}, tooLarge("statement", len(payload), l.Statement)
 	}
-	if err := strict(payload, l); err != nil {
-		return stemma.Statement{}, err
+	if nested(payload) > l.Depth {
+		return stemma.Statement{}, strict(payload, l)
 	}
 	var s stemma.Statement
 	if err := unmarshal(payload, &s); err != nil {
 		return stemma.Statement{}, err
 	}
-	c := &check{raw: payload}
+	if err := checked(payload, func(c *check) { checkStatement(c, s) }); err != nil {
+		return stemma.Statement{}, err
+	}
+	return s, nil
+}
+
+func checkStatement(c *check, s stemma.Statement) {
 	c.oneOf("/_type", s.Type, stemma.StatementType)
 	c.need(len(s.Subject) > 0, "/subject", "no subject")
 	for i, sub := range s.Subject {
-		path := fmt.Sprintf("/subject/%d", i)
+		path := c.item("/subject", i)
 		c.digests(path+"/digest", sub.Digest)
 		c.need(len(sub.Digest) > 0, path+"/digest", "no digest")
 	}
 	c.uri("/predicateType", s.PredicateType)
-	c.need(bytes.HasPrefix(bytes.TrimLeft(s.Predicate, " \t\r\n"), []byte("{")), "/predicate", "want an object")
-	if c.err != nil {
-		return stemma.Statement{}, c.err
-	}
-	return s, nil
+	c.need(jsontext.Value(s.Predicate).Kind() == jsontext.KindBeginObject, "/predicate", "want an object")
 }
 
 // EncodeStatement gives the bytes of a statement that stemma makes. The error
@@ -74,10 +78,18 @@ func unmarshal(b []byte, into any) error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := err.(*jsonv2.SemanticError); ok {
-		reason := fmt.Sprintf("want %s", jsonName(e))
+	var e *jsonv2.SemanticError
+	if errors.As(err, &e) {
+		reason := "want " + jsonName(e)
 		path := string(e.JSONPointer)
 		return &DecodeError{Path: path, Offset: offsetOf(b, path), Reason: reason}
+	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return syntactic(syntax)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return &DecodeError{Offset: int64(len(b)), Reason: "the document ends too early"}
 	}
 	return &DecodeError{Reason: clean(err.Error())}
 }
@@ -169,15 +181,16 @@ func digestSizes(algorithm string) []int {
 func (c *check) digests(path string, set map[string]string) {
 	for _, algorithm := range slices.Sorted(maps.Keys(set)) {
 		value := set[algorithm]
-		at := path + "/" + pointer(algorithm)
+		at := c.below(path, pointer(algorithm))
 		sizes := digestSizes(algorithm)
 		if sizes == nil {
 			c.need(value != "", at, "an empty digest")
 			continue
 		}
 		_, err := hex.DecodeString(value)
-		c.need(err == nil && strings.ToLower(value) == value && slices.Contains(sizes, len(value)/2), at,
-			fmt.Sprintf("want %s in lower-case hex", algorithm))
+		if err != nil || strings.ToLower(value) != value || !slices.Contains(sizes, len(value)/2) {
+			c.need(false, at, "want "+algorithm+" in lower-case hex")
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package attest
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -60,7 +59,7 @@ func (r Resource) check(c *check, path string) {
 
 func (c *check) resources(path string, list []Resource) {
 	for i, r := range list {
-		r.check(c, fmt.Sprintf("%s/%d", path, i))
+		r.check(c, c.item(path, i))
 	}
 }
 
@@ -155,7 +154,7 @@ func (s VerificationSummary) check(c *check) {
 	c.resources("/inputAttestations", s.InputAttestations)
 	c.oneOf("/verificationResult", s.VerificationResult, "PASSED", "FAILED")
 	for i, level := range s.VerifiedLevels {
-		path := fmt.Sprintf("/verifiedLevels/%d", i)
+		path := c.item("/verifiedLevels", i)
 		c.text(path, level)
 		// Other names are the verifier's own; names that begin so are SLSA's.
 		if strings.HasPrefix(level, "SLSA_BUILD_LEVEL_") || strings.HasPrefix(level, "SLSA_SOURCE_LEVEL_") {
@@ -240,11 +239,11 @@ func (v Vulnerabilities) check(c *check) {
 	}
 	c.need(v.Scanner.Result != nil, "/scanner/result", "missing")
 	for i, r := range v.Scanner.Result {
-		at := fmt.Sprintf("/scanner/result/%d", i)
+		at := c.item("/scanner/result", i)
 		c.text(at+"/id", r.ID)
 		for j, s := range r.Severity {
-			c.text(fmt.Sprintf("%s/severity/%d/method", at, j), s.Method)
-			c.text(fmt.Sprintf("%s/severity/%d/score", at, j), s.Score)
+			c.text(c.item(at+"/severity", j)+"/method", s.Method)
+			c.text(c.item(at+"/severity", j)+"/score", s.Score)
 		}
 	}
 	c.anyTime("/metadata/scanStartedOn", v.Metadata.ScanStartedOn)
@@ -293,7 +292,7 @@ type Attribute struct {
 func (r AttributeReport) check(c *check) {
 	c.need(len(r.Attributes) > 0, "/attributes", "missing or empty")
 	for i, a := range r.Attributes {
-		at := fmt.Sprintf("/attributes/%d", i)
+		at := c.item("/attributes", i)
 		c.text(at+"/attribute", a.Attribute)
 		if a.Target != nil {
 			a.Target.check(c, at+"/target")

@@ -143,14 +143,7 @@ func (t Trust) VerifyAt(_ context.Context, e attest.Envelope, s stemma.Statement
 
 // claimedTime is when a statement says that it was made; zero where it does not.
 func claimedTime(s stemma.Statement) time.Time {
-	m, err := attest.MetadataOf(s)
-	if err != nil {
-		return time.Time{}
-	}
-	at, err := time.Parse(time.RFC3339, m.Observed)
-	if err != nil {
-		return time.Time{}
-	}
+	at, _ := attest.ObservedAt(s)
 	return at
 }
 

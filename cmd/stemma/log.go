@@ -30,7 +30,9 @@ func newLog(o *options) *cobra.Command {
 commits with the commits they brought. A filter may be given as a flag or as a
 term of a search string; different filters must all hold, several of one kind
 are alternatives. Names of models, agents, sessions and sources may have * and ?;
-a path is a file or a folder, seen from the current folder (:/path from the top).
+a path is a file, a folder, or a pattern in which ** crosses slashes (src/**/*.go),
+seen from the current folder (:/path from the top). ai:>50% asks for more than
+half, ai:>=50% for half or more, ai:<50% for certainly less.
 
 A change is listed for a model when a session with that model wrote lines of it,
 or took part in it without anything saying which lines are its: the column AI
@@ -62,7 +64,7 @@ every unknown line as AI's), models, title.`,
 	fs.StringArrayVar(&f.agents, "agent", nil, "changes with this `agent`: claude-code, codex, cursor, ...")
 	fs.StringArrayVar(&f.sessions, "session", nil, "changes with this session `id`")
 	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: "+strings.Join(sourceNames(), ", "))
-	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file or folder `path`")
+	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file, folder or pattern `path`")
 	fs.StringVar(&f.class, "class", "", "changes with lines of this `class`: ai, ai-edited, human, generated, unknown")
 	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI: 50%, or 0.5")
 	fs.StringVar(&f.maxAI, "max-ai", "", "changes with certainly less than this `share` of AI")

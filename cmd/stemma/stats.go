@@ -91,7 +91,7 @@ no figures by person.`,
 	f := cmd.Flags()
 	f.StringVar(&q.By, "by", "", "group by directory, model, agent, source or month")
 	f.IntVar(&q.Depth, "depth", 1, "how many folders make a directory group")
-	f.StringVar(&q.Path, "path", "", "only lines of this file or folder `path`")
+	f.StringVar(&q.Path, "path", "", "only lines of this file, folder or pattern `path`")
 	f.StringVar(&since, "since", "", "only commits after this `date`")
 	f.StringVar(&until, "until", "", "only commits before this `date`")
 	f.BoolVar(&q.Everything, "all", false, "all indexed commits, not only merged ones")

@@ -100,7 +100,8 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 		if l.bySession() && t.Sessions == 0 {
 			continue
 		}
-		if _, high, ok := t.Lines.AIShare(); l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) {
+		low, high, ok := t.Lines.AIShare()
+		if l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) || l.q.OverMin && (!ok || low <= l.q.MinAI) {
 			continue
 		}
 		// Changes of one second stay together, to be put into order.
@@ -119,7 +120,11 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 func (l *logging) restrict(ctx context.Context) error {
 	if len(l.q.Paths) > 0 {
 		touching := make(map[string]bool)
-		for id, err := range l.Store.CommitsTouching(ctx, l.q.Paths) {
+		paths, err := l.expand(ctx)
+		if err != nil {
+			return err
+		}
+		for id, err := range l.Store.CommitsTouching(ctx, paths) {
 			if err != nil {
 				return fmt.Errorf("find commits by path: %w", err)
 			}
@@ -147,6 +152,42 @@ func (l *logging) restrict(ctx context.Context) error {
 		l.keep(commits)
 	}
 	return nil
+}
+
+// whole gives the store's name of the repository's top.
+func whole(path string) string {
+	if path == "." {
+		return ""
+	}
+	return path
+}
+
+// expand puts in the place of patterns the paths that they match.
+func (l *logging) expand(ctx context.Context) (paths []string, err error) {
+	var patterns []func(string) bool
+	for _, p := range l.q.Paths {
+		if !isPattern(p) {
+			paths = append(paths, whole(p))
+			continue
+		}
+		match, err := PathMatcher(p)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, match)
+	}
+	if len(patterns) == 0 {
+		return paths, nil
+	}
+	for p, err := range l.Store.Paths(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("find paths: %w", err)
+		}
+		if slices.ContainsFunc(patterns, func(match func(string) bool) bool { return match(p) }) {
+			paths = append(paths, p)
+		}
+	}
+	return paths, nil
 }
 
 // commitsOf gives the commits for which an edge to such a node was derived.

@@ -20,8 +20,8 @@ type MeasureQuery struct {
 	By string
 	// Depth is how many folders of a path make a directory group; 0 is 1.
 	Depth        int
-	Since, Until int64 // UTC seconds, inclusive; 0 is open
-	Path         string
+	Since, Until int64  // UTC seconds, inclusive; 0 is open
+	Path         string // only what PathMatcher says of it; "" is everything
 	// Everything measures all indexed commits, not only those that changes
 	// brought into the default branch.
 	Everything bool
@@ -103,6 +103,11 @@ func Measure(ctx context.Context, g Graph, q MeasureQuery) (Measurement, error) 
 	default:
 		return m.out, fmt.Errorf("group by %q: want directory, model, agent, source or month: %w", q.By, stemma.ErrInvalid)
 	}
+	within, err := PathMatcher(q.Path)
+	if err != nil {
+		return m.out, err
+	}
+	m.within = within
 	m.out.Evidence = Explanation{Unknown: make(map[string]int), Sources: []SourceTotal{}, Unreadable: []Unreadable{}, Problems: []Unreadable{}}
 	chosen, err := g.chosen(ctx, q)
 	if err != nil {
@@ -146,6 +151,7 @@ func (g Graph) chosen(ctx context.Context, q MeasureQuery) (map[string]bool, err
 
 type measuring struct {
 	q        MeasureQuery
+	within   func(string) bool
 	out      Measurement
 	total    stemma.Lines
 	groups   map[string]*Group
@@ -158,7 +164,7 @@ type measuring struct {
 func (m *measuring) row(row *stemma.Attribution) {
 	files := row.Files
 	if m.q.Path != "" {
-		files = slices.DeleteFunc(slices.Clone(files), func(f stemma.FileLines) bool { return !below(f.Path, m.q.Path) })
+		files = slices.DeleteFunc(slices.Clone(files), func(f stemma.FileLines) bool { return !m.within(f.Path) })
 		if len(files) == 0 {
 			return
 		}
@@ -391,10 +397,4 @@ func directory(p string, depth int) string {
 		parts = parts[:depth]
 	}
 	return strings.Join(parts, "/")
-}
-
-// below reports whether a path is dir or lies below it.
-func below(p, dir string) bool {
-	dir = strings.TrimSuffix(dir, "/")
-	return p == dir || strings.HasPrefix(p, dir+"/")
 }

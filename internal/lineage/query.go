@@ -22,9 +22,10 @@ type Query struct {
 	Agents   []string
 	Sessions []string // of the key "agent/id" or of the id alone
 	Sources  []string
-	Paths    []string // a file, or a folder with all below it
+	Paths    []string // a file, a folder with all below it, or a pattern: see PathMatcher
 	Class    stemma.Class
 	MinAI    float64 // share of the written lines, 0 to 1
+	OverMin  bool    // the share must be more than MinAI
 	MaxAI    float64 // 0 is no limit
 	Since    int64   // UTC seconds, inclusive; 0 is open
 	Until    int64
@@ -45,7 +46,7 @@ const maxQuery = 64 << 10
 // Parse adds the terms of a search string to q:
 //
 //	model:claude-opus-4* agent:codex session:ac145480* since:30d until:2026-01-01
-//	ai:>50% ai:<10% path:src/ class:unknown source:git-ai limit:20
+//	ai:>50% ai:<10% path:src/ path:src/**/*.go class:unknown source:git-ai limit:20
 //
 // Terms are divided by white space; "quotes" keep it in a value. The error is
 // of kind ErrInvalid and names the term.
@@ -85,7 +86,9 @@ func (q *Query) Term(key, value string, dates Dates) error {
 	case "source":
 		err = addPattern(&q.Sources, value)
 	case "path":
-		q.Paths = append(q.Paths, value)
+		if _, err = PathMatcher(value); err == nil {
+			q.Paths = append(q.Paths, value)
+		}
 	case "class":
 		q.Class, err = ParseClass(value)
 	case "ai":
@@ -113,21 +116,22 @@ func ParseClass(s string) (stemma.Class, error) {
 	return c, nil
 }
 
-// share reads ">50%", ">=0.5", "<10%" or "50%", which is a lower bound.
+// share reads ">50%", ">=0.5", "<10%" or "50%", which means at least 50%.
 func (q *Query) share(s string) error {
-	upper := strings.HasPrefix(s, "<")
-	if strings.HasPrefix(s, "<=") {
-		return fmt.Errorf("%q: want < or >: %w", s, stemma.ErrInvalid)
-	}
-	n, err := ParseShare(strings.TrimLeft(s, "<>="))
+	rest := strings.TrimLeft(s, "<>=")
+	n, err := ParseShare(rest)
 	if err != nil {
 		return err
 	}
-	if upper {
+	switch sign := strings.TrimSuffix(s, rest); sign {
+	case "<":
 		return q.SetMaxAI(n)
+	case ">", ">=", "":
+		q.MinAI, q.OverMin = n, sign == ">"
+		return nil
+	default:
+		return fmt.Errorf("%q: want < or >, or >= for the same and more: %w", s, stemma.ErrInvalid)
 	}
-	q.MinAI = n
-	return nil
 }
 
 // SetMaxAI sets MaxAI. Nothing is less than 0, which is refused: it means no

@@ -25,11 +25,16 @@ func TestParse(t *testing.T) {
 		fails  bool
 	}{
 		{search: "", want: Query{}},
-		{search: "model:claude-opus-4* since:30d ai:>50% path:src/", want: Query{Models: []string{"claude-opus-4*"}, Since: 30, MinAI: .5, Paths: []string{"src/"}}},
+		{search: "model:claude-opus-4* since:30d ai:>50% path:src/", want: Query{Models: []string{"claude-opus-4*"}, Since: 30, MinAI: .5, OverMin: true, Paths: []string{"src/"}}},
 		{search: "model:A model:b\tagent:Codex", want: Query{Models: []string{"a", "b"}, Agents: []string{"codex"}}},
 		{search: `path:"with space/x" class:AI_Edited`, want: Query{Paths: []string{"with space/x"}, Class: stemma.ClassAIEdited}},
 		{search: "ai:<10% limit:3 until:30d", want: Query{MaxAI: .1, Limit: 3, Until: 30}},
 		{search: "session:a/b source:git-ai ai:0.25", want: Query{Sessions: []string{"a/b"}, Sources: []string{"git-ai"}, MinAI: .25}},
+		{search: "ai:>=50% path:src/**/*.go", want: Query{MinAI: .5, Paths: []string{"src/**/*.go"}}},
+		{search: "ai:>0", want: Query{OverMin: true}},
+		{search: "ai:><5%", fails: true},
+		{search: "ai:<=5%", fails: true},
+		{search: "path:src/[", fails: true},
 		{search: "model", fails: true},
 		{search: "model:", fails: true},
 		{search: "colour:red", fails: true},
@@ -93,6 +98,37 @@ func TestPath(t *testing.T) {
 	} {
 		if got := Path(path); got != want {
 			t.Errorf("Path(%q) = %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestPathMatcher(t *testing.T) {
+	for _, test := range []struct {
+		name, path string
+		want       bool
+	}{
+		{"src", "src/a/b.go", true},
+		{"src/", "src", true},
+		{"src", "srcs/a", false},
+		{".", "a", true},
+		{"*.go", "a.go", true},
+		{"*.go", "src/a.go", false},
+		{"**/*.go", "a.go", true},
+		{"**/*.go", "src/a/b.go", true},
+		{"src/**/*.go", "src/a.go", true},
+		{"src/*", "src/a/b.go", true}, // below the folder src/a
+		{"src/*.go", "src/a/b.go", false},
+		{"{a,b}/x", "b/x", true},
+		{"a[1].go", "a[1].go", true},
+		{"a[1].go", "a1.go", true},
+		{"?/", "a/b", true},
+	} {
+		match, err := PathMatcher(test.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := match(test.path); got != test.want {
+			t.Errorf("PathMatcher(%q)(%q) = %v, want %v", test.name, test.path, got, test.want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ type StandQuery struct {
 	// total alone.
 	By    string
 	Depth int    // how many folders of a path make a directory group; 0 is 1
-	Path  string // only this file or folder; "" is everything
+	Path  string // only what PathMatcher says of it; "" is everything
 	// Known is what an earlier call gave to be kept, of any revision of the same
 	// repository. What cannot be read of it is made anew.
 	Known []byte
@@ -147,11 +147,15 @@ func newStanding(ctx context.Context, g Graph, q StandQuery) (*standing, error) 
 
 // list finds the files of the revision.
 func (s *standing) list(ctx context.Context) error {
+	within, err := PathMatcher(s.q.Path)
+	if err != nil {
+		return err
+	}
 	for e, err := range s.Repo.Tree(ctx, s.q.Commit, true) {
 		if err != nil {
 			return err
 		}
-		if e.Type == "blob" && (s.q.Path == "" || below(e.Path, s.q.Path)) {
+		if e.Type == "blob" && (s.q.Path == "" || within(e.Path)) {
 			s.files = append(s.files, &standFile{path: e.Path, blob: e.ID})
 		}
 	}

@@ -142,7 +142,7 @@ func printAlive(w io.Writer, p painter, doc alive) {
 		fmt.Fprintf(w, "\nnot explained\n")
 	}
 	for _, reason := range []string{
-		lineage.ReasonCandidate, lineage.ReasonConflict, lineage.ReasonNoEvidence, lineage.ReasonNotIndexed, lineage.ReasonUnreadable,
+		lineage.ReasonCandidate, lineage.ReasonConflict, lineage.ReasonAmbiguous, lineage.ReasonNoEvidence, lineage.ReasonNotIndexed, lineage.ReasonUnreadable,
 	} {
 		if n := s.Unknown[reason]; n > 0 {
 			fmt.Fprintf(w, "  %12s lines  %s\n", count(n), reason)

@@ -25,13 +25,15 @@ type indexed struct {
 	Redone     int            `json:"commits_redone"`
 	Removed    int            `json:"commits_removed"`
 	Unreached  map[string]int `json:"evidence_on_unreached_commits"`
-	BrokenRefs []string       `json:"broken_refs"`
-	Unread     []string       `json:"evidence_refs_not_read"`
-	Shallow    int            `json:"shallow_boundary"`
-	Partial    string         `json:"partial_clone_filter,omitempty"`
-	AgentEra   string         `json:"agent_era"`
-	Generated  []string       `json:"generated_patterns"`
-	Seconds    float64        `json:"seconds"`
+	// Absent counts the commits that have evidence and no object in the repository.
+	Absent     int      `json:"evidence_on_absent_commits"`
+	BrokenRefs []string `json:"broken_refs"`
+	Unread     []string `json:"evidence_refs_not_read"`
+	Shallow    int      `json:"shallow_boundary"`
+	Partial    string   `json:"partial_clone_filter,omitempty"`
+	AgentEra   string   `json:"agent_era"`
+	Generated  []string `json:"generated_patterns"`
+	Seconds    float64  `json:"seconds"`
 
 	Coverage lineage.Measurement `json:"coverage"`
 }
@@ -154,7 +156,7 @@ func (o *options) index(ctx context.Context, b *bench, force, quiet bool) error 
 	out := indexed{
 		Schema: "stemma.index/v1", Repository: r.Repository, Branch: r.Branch, Index: b.place(),
 		Moved: r.Moved, Unrecorded: r.Unrecorded, Added: r.Added, Redone: r.Redone, Removed: r.Removed,
-		Unreached: r.Unreached, BrokenRefs: append([]string{}, r.BrokenRefs...),
+		Unreached: r.Unreached, Absent: r.Absent, BrokenRefs: append([]string{}, r.BrokenRefs...),
 		Unread:  append([]string{}, r.Unread...),
 		Shallow: len(b.repo.Shallow()), Partial: b.repo.Partial(),
 		AgentEra: lineage.Time(b.settings.AgentEra), Generated: append([]string{}, b.settings.Generated...),
@@ -193,6 +195,9 @@ func printIndexed(w io.Writer, p painter, x indexed) {
 	}
 	printTotal(w, p, x.Coverage.Total)
 	printEvidence(w, p, e)
+	if x.Absent > 0 {
+		fmt.Fprintf(w, "  %-34s %s\n", count(x.Absent)+" commits with evidence", "are not in this repository: what was rewritten from them can not be told")
+	}
 	for source, n := range x.Unreached {
 		if n > 0 {
 			fmt.Fprintf(w, "  %-34s %s\n", count(n)+" "+plain(source)+" records", "on commits that no branch or tag reaches: not counted")
@@ -249,6 +254,15 @@ func printEvidence(w io.Writer, p painter, e lineage.Explanation) {
 		}
 		fmt.Fprintln(w)
 	}
+	if e.Rewritten > 0 {
+		fmt.Fprintf(w, "  %s commits have lines of commits that they are rewrites of\n", count(e.Rewritten))
+	}
+	for _, t := range e.Rewrites {
+		fmt.Fprintf(w, "    %-21s %8s commits  %10s lines\n", "by "+t.Rule, count(t.Commits), count(t.Lines))
+	}
+	if e.Gone > 0 {
+		fmt.Fprintf(w, "    %s of these lines came by commits that are gone since: a rebuild would not find them again\n", count(e.Gone))
+	}
 	printOwners(w, "agent", e.Agents)
 	printOwners(w, "model", e.Models)
 	total := 0
@@ -259,7 +273,7 @@ func printEvidence(w io.Writer, p painter, e lineage.Explanation) {
 		return
 	}
 	fmt.Fprintf(w, "\nnot explained\n")
-	for _, reason := range []string{lineage.ReasonCandidate, lineage.ReasonConflict, lineage.ReasonNoEvidence} {
+	for _, reason := range []string{lineage.ReasonCandidate, lineage.ReasonConflict, lineage.ReasonAmbiguous, lineage.ReasonNoEvidence} {
 		if n := e.Unknown[reason]; n > 0 {
 			fmt.Fprintf(w, "  %12s lines  %s\n", count(n), reason)
 		}

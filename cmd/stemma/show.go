@@ -134,6 +134,7 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 	for i, part := range c.Parts {
 		printPart(w, p, i, part)
 	}
+	printRewrites(w, c)
 	printSources(w, c)
 	printDisputes(w, c, files)
 	printFiles(w, p, c, files)
@@ -166,6 +167,28 @@ func printPart(w io.Writer, p painter, i int, part lineage.Part) {
 		part.Source, plain(part.Strength.Method), part.Strength.Assertion, part.Strength.Tier, part.Strength.Confidence)))
 	if m := part.ModelStrength; m != nil {
 		fmt.Fprintf(w, "      %s\n", p.faint(fmt.Sprintf("its model: %s, %s, %s, confidence %.2g", plain(m.Method), m.Assertion, m.Tier, m.Confidence)))
+	}
+}
+
+// printRewrites prints which commits lines came by, and why that is known.
+func printRewrites(w io.Writer, c lineage.Commit) {
+	const most = 12
+	if len(c.Rewrites) > 0 {
+		fmt.Fprintf(w, "\nlines of commits that this one is a rewrite of, or brings back\n")
+	}
+	for i, r := range c.Rewrites {
+		if i == most {
+			fmt.Fprintf(w, "  and %d more (--json lists all)\n", len(c.Rewrites)-most)
+			break
+		}
+		gone := ""
+		if r.Gone {
+			gone = "; inputs gone: its objects are not in the repository any more"
+		}
+		fmt.Fprintf(w, "  %s  %8s lines by rule %q, confidence %.2g%s\n", short(r.Commit), count(r.Lines), r.Rule, r.Confidence, gone)
+	}
+	if c.Ambiguous > 0 {
+		fmt.Fprintf(w, "  %s lines are unknown: %s\n", count(c.Ambiguous), lineage.ReasonAmbiguous)
 	}
 }
 

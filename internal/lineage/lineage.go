@@ -36,8 +36,10 @@ type Part struct {
 	// ModelStrength is that of the model, where it is another than Strength.
 	ModelStrength *stemma.Strength `json:"model_strength,omitempty"`
 	// Via is the commit whose evidence names the owner, where this one is a
-	// rewrite of it; the rule is Strength.Method.
-	Via string `json:"via,omitempty"`
+	// rewrite of it; the rule is Strength.Method. Gone says that its objects are
+	// in the repository no more.
+	Via  string `json:"via,omitempty"`
+	Gone bool   `json:"inputs_gone,omitempty"`
 }
 
 // ModelLines is what one model has in a commit or a change.
@@ -77,7 +79,7 @@ func share(l stemma.Lines) *Share {
 func part(o stemma.Owner) Part {
 	p := Part{
 		Session: o.Session, Person: o.Person, Agent: o.Agent, Version: o.AgentVersion, Class: o.Class,
-		Lines: o.Lines, Candidate: o.Candidate, Source: o.Source, Strength: o.Strength, Via: o.Via,
+		Lines: o.Lines, Candidate: o.Candidate, Source: o.Source, Strength: o.Strength, Via: o.Via, Gone: o.Gone,
 	}
 	if o.Model.Known() {
 		p.Model = &o.Model

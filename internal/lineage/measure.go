@@ -62,7 +62,14 @@ type Explanation struct {
 	Unreadable   []Unreadable   `json:"unreadable"`
 	Problems     []Unreadable   `json:"problems"` // evidence that could not be read, wholly or in part
 	Conflicts    int            `json:"conflicts"`
-	Outside      int            `json:"claims_outside_added_lines"`
+	Ambiguous    int            `json:"ambiguous"`
+	// Rewritten counts the commits whose lines came by other commits, in part or
+	// whole, and Rewrites says by which rule.
+	Rewritten int         `json:"commits_rewritten"`
+	Rewrites  []RuleTotal `json:"rewrites"`
+	// Gone counts the lines that came by commits whose objects are gone since.
+	Gone    int `json:"lines_inputs_gone"`
+	Outside int `json:"claims_outside_added_lines"`
 }
 
 // SourceTotal is what one source contributed.
@@ -74,6 +81,13 @@ type SourceTotal struct {
 	Outside int          `json:"outside"`
 	Agree   int          `json:"agree"`
 	Differ  int          `json:"differ"`
+}
+
+// RuleTotal is what came by one rule.
+type RuleTotal struct {
+	Rule    string `json:"rule"`
+	Commits int    `json:"commits"`
+	Lines   int    `json:"lines"`
 }
 
 // OwnerTotal is what one agent or model has.
@@ -95,7 +109,7 @@ type Unreadable struct {
 func Measure(ctx context.Context, g Graph, q MeasureQuery) (Measurement, error) {
 	m := &measuring{
 		q: q, out: Measurement{Repository: g.Repository, By: q.By, Everything: q.Everything, Groups: []Group{}},
-		groups: make(map[string]*Group), sessions: make(map[string]bool),
+		groups: make(map[string]*Group), sessions: make(map[string]bool), rules: make(map[string]*RuleTotal),
 		sources: make(map[string]*SourceTotal), agents: make(map[string]*OwnerTotal), models: make(map[string]*OwnerTotal),
 	}
 	switch q.By {
@@ -159,6 +173,7 @@ type measuring struct {
 	agents   map[string]*OwnerTotal
 	models   map[string]*OwnerTotal
 	sessions map[string]bool
+	rules    map[string]*RuleTotal
 }
 
 func (m *measuring) row(row *stemma.Attribution) {
@@ -187,6 +202,7 @@ func (m *measuring) row(row *stemma.Attribution) {
 	m.out.Total.Commits++
 	m.claims(row)
 	candidate := m.owners(row, lines)
+	m.rewrites(row)
 	m.out.Total.Candidate += candidate
 	m.unknown(row, lines, candidate)
 	m.group(row, files, lines, candidate)
@@ -217,9 +233,9 @@ func (m *measuring) claims(row *stemma.Attribution) {
 func narrow(row *stemma.Attribution, files []stemma.FileLines) stemma.Attribution {
 	n := *row
 	n.Files = files
-	n.Lines, n.Conflicts = stemma.Lines{}, 0
+	n.Lines, n.Conflicts, n.Ambiguous = stemma.Lines{}, 0, 0
 	n.Owners = slices.Clone(row.Owners)
-	open := row.Lines.Unknown - row.Conflicts
+	open := row.Lines.Unknown - row.Conflicts - row.Ambiguous
 	for i := range n.Owners {
 		n.Owners[i].Lines = 0
 	}
@@ -234,7 +250,11 @@ func narrow(row *stemma.Attribution, files []stemma.FileLines) stemma.Attributio
 			case r.Owner >= 0:
 				n.Owners[r.Owner].Lines += size
 			case r.Class == stemma.ClassUnknown:
-				n.Conflicts += size
+				if row.Conflicts == 0 {
+					n.Ambiguous += size
+				} else {
+					n.Conflicts += size
+				}
 			}
 		}
 	}
@@ -244,7 +264,7 @@ func narrow(row *stemma.Attribution, files []stemma.FileLines) stemma.Attributio
 		// those that nothing else claims.
 		may := n.Lines.Unknown
 		if open == 0 {
-			may = n.Conflicts
+			may = n.Conflicts + n.Ambiguous
 		}
 		n.Owners[i].Candidate = min(n.Owners[i].Candidate, may)
 	}
@@ -286,14 +306,38 @@ func (m *measuring) owners(row *stemma.Attribution, lines stemma.Lines) int {
 	return candidate
 }
 
+// rewrites adds up what came by other commits.
+func (m *measuring) rewrites(row *stemma.Attribution) {
+	seen := make(map[string]bool)
+	for _, o := range row.Owners {
+		if o.Via == "" || o.Lines == 0 {
+			continue
+		}
+		if len(seen) == 0 {
+			m.out.Evidence.Rewritten++
+		}
+		t := total(m.rules, o.Strength.Method, func() *RuleTotal { return &RuleTotal{Rule: o.Strength.Method} })
+		t.Lines += o.Lines
+		if !seen[t.Rule] {
+			seen[t.Rule] = true
+			t.Commits++
+		}
+		if o.Gone {
+			m.out.Evidence.Gone += o.Lines
+		}
+	}
+	m.out.Evidence.Ambiguous += row.Ambiguous
+}
+
 func (m *measuring) unknown(row *stemma.Attribution, lines stemma.Lines, candidate int) {
 	conflicts := min(row.Conflicts, lines.Unknown)
-	rest := lines.Unknown - conflicts
+	ambiguous := min(row.Ambiguous, lines.Unknown-conflicts)
+	rest := lines.Unknown - conflicts - ambiguous
 	took := 0
 	if slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return s.Took > 0 }) {
 		took = min(candidate, rest)
 	}
-	for reason, n := range map[string]int{ReasonConflict: conflicts, ReasonCandidate: took, ReasonNoEvidence: rest - took} {
+	for reason, n := range map[string]int{ReasonConflict: conflicts, ReasonAmbiguous: ambiguous, ReasonCandidate: took, ReasonNoEvidence: rest - took} {
 		if n > 0 {
 			m.out.Evidence.Unknown[reason] += n
 		}
@@ -341,6 +385,11 @@ func (m *measuring) finish() Measurement {
 	})
 	e := &out.Evidence
 	e.Sessions = len(m.sessions)
+	e.Rewrites = []RuleTotal{}
+	for _, t := range m.rules {
+		e.Rewrites = append(e.Rewrites, *t)
+	}
+	slices.SortFunc(e.Rewrites, func(a, b RuleTotal) int { return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.Rule, b.Rule)) })
 	e.Agents, e.Models = totals(m.agents), totals(m.models)
 	for _, s := range m.sources {
 		e.Sources = append(e.Sources, *s)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/store"
@@ -31,9 +32,14 @@ type Commit struct {
 	Files     []File       `json:"files"`
 	Sources   []Source     `json:"sources"`
 	Conflicts int          `json:"conflicts"`
-	Disputes  []Dispute    `json:"disputes"` // lines of which sources say different things
-	Figures   []Figure     `json:"figures"`  // what sources count without telling lines
-	Prompts   []Prompt     `json:"prompts"`
+	// Rewrites are the commits that lines came by, where this one is a rewrite of
+	// them or brings their lines back. Ambiguous counts the lines that two of them
+	// give to two owners: they are unknown.
+	Rewrites  []Rewrite `json:"rewrites"`
+	Ambiguous int       `json:"ambiguous"`
+	Disputes  []Dispute `json:"disputes"` // lines of which sources say different things
+	Figures   []Figure  `json:"figures"`  // what sources count without telling lines
+	Prompts   []Prompt  `json:"prompts"`
 	// Algorithm and Input say by which rules and from what this was computed.
 	Algorithm  int    `json:"algorithm"`
 	Input      string `json:"input"`
@@ -67,6 +73,38 @@ func (g Graph) brought(ctx context.Context, change, commit string) (*Brought, er
 		b.Commits = append(b.Commits, e.From.Key)
 	}
 	return b, nil
+}
+
+// Rewrite is a commit that lines of another came by.
+type Rewrite struct {
+	Commit string `json:"commit"`
+	// Rule is the method of the parts that came so; see doc/design.md, section 4.
+	Rule       string  `json:"rule"`
+	Confidence float64 `json:"confidence"` // of the rule
+	Lines      int     `json:"lines"`
+	// Gone says that the objects of Commit are in the repository no more: the
+	// lines were found while they were, and can not be found again.
+	Gone bool `json:"inputs_gone"`
+}
+
+// rewritesOf sums what came by other commits, most lines first.
+func rewritesOf(owners []stemma.Owner) []Rewrite {
+	all := []Rewrite{}
+	for _, o := range owners {
+		if o.Via == "" {
+			continue
+		}
+		i := slices.IndexFunc(all, func(r Rewrite) bool { return r.Commit == o.Via && r.Rule == o.Strength.Method })
+		if i < 0 {
+			i = len(all)
+			all = append(all, Rewrite{Commit: o.Via, Rule: o.Strength.Method, Confidence: attribution.RuleConfidence(o.Strength.Method), Gone: o.Gone})
+		}
+		all[i].Lines += o.Lines
+	}
+	slices.SortStableFunc(all, func(a, b Rewrite) int {
+		return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.Rule, b.Rule))
+	})
+	return all
 }
 
 // File is what a commit added to one file.
@@ -122,7 +160,7 @@ func Show(ctx context.Context, g Graph, told Told) (Commit, error) {
 		Lines:  lines(row.Lines), AI: share(row.Lines), Models: byModel(row.Owners),
 		Parts: []Part{}, Files: []File{}, Sources: []Source{}, Prompts: append([]Prompt{}, told.Prompts...),
 		Disputes: disputes(told.Disputes), Figures: append([]Figure{}, told.Figures...),
-		Conflicts: row.Conflicts, Algorithm: row.Algorithm, Input: row.Input, Unreadable: row.Unreadable,
+		Conflicts: row.Conflicts, Rewrites: rewritesOf(row.Owners), Ambiguous: row.Ambiguous, Algorithm: row.Algorithm, Input: row.Input, Unreadable: row.Unreadable,
 	}
 	for _, o := range row.Owners {
 		out.Parts = append(out.Parts, part(o))
@@ -275,6 +313,7 @@ const (
 	ReasonNotIndexed  = "its commit is not indexed"
 	ReasonCandidate   = "a session took part, but nothing says which lines are its"
 	ReasonConflict    = "sources contradict each other"
+	ReasonAmbiguous   = "two commits that it may be a rewrite of name two owners"
 	ReasonUnreadable  = "the commit could not be read"
 	ReasonNoEvidence  = "no evidence"
 )
@@ -321,6 +360,9 @@ func unknownReason(row *stemma.Attribution, path string, line int) string {
 		}
 		for _, r := range f.Ranges {
 			if r.Start <= line && line <= r.End && r.Class == stemma.ClassUnknown {
+				if row.Conflicts == 0 {
+					return ReasonAmbiguous
+				}
 				return ReasonConflict
 			}
 		}

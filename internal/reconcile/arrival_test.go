@@ -180,7 +180,7 @@ func (a *arrivals) bring(here func(commit string) bool) {
 func TestArrivalInAnyOrder(t *testing.T) {
 	rounds, err := strconv.Atoi(os.Getenv("STEMMA_SOAK"))
 	if err != nil {
-		rounds = 12
+		rounds = 8
 	}
 	seed := rand.Uint64()
 	if s := os.Getenv("STEMMA_SEED"); s != "" {

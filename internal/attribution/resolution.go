@@ -2,6 +2,7 @@ package attribution
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -183,13 +184,31 @@ func (r *resolution) series(of []*Origin) {
 		if o.History || owners[i] == nil {
 			continue
 		}
-		if common, lines := share(r.signed, signedLines(o.Diff)); near && common >= pairShareNear || common >= pairShare && lines >= pairLines {
+		if r.paired(o.Diff, near) {
 			r.pair(o, owners[i], names[i], near)
 		}
 	}
 	if kin && !of[0].History {
 		r.hunks(of, owners, names)
 	}
+}
+
+// paired reports whether a commit differs so little from the target that the two
+// are one commit, rewritten: in what they take away and add, and in what they add.
+func (r *resolution) paired(d git.Diff, near bool) bool {
+	theirs := signedLines(d)
+	all, lines := share(r.signed, theirs)
+	if near {
+		return all >= pairShareNear
+	}
+	added, _ := share(onlyAdded(r.signed), onlyAdded(theirs))
+	return min(all, added) >= pairShare && lines >= pairLines
+}
+
+func onlyAdded(lines map[signedLine]int) map[signedLine]int {
+	lines = maps.Clone(lines)
+	maps.DeleteFunc(lines, func(l signedLine, _ int) bool { return !l.added })
+	return lines
 }
 
 // Near reports whether two commits have one author line: git keeps it when it

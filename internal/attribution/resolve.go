@@ -56,7 +56,7 @@ const (
 	enoughHunk    = 24  //
 	strangeFile   = 60  // weight of a file's added lines whose same patch is no chance
 	kinWeight     = 120 // weight that a commit and a series have in common
-	kinShare      = 0.25
+	kinShare      = 0.5 // of the weight of the smaller of both
 	pairShare     = 0.6 // of the lines of both that a pair has in common
 	pairShareNear = 0.2 // the same where the author line is one
 	pairLines     = 4   // lines that say something, of a pair with two author lines

@@ -154,7 +154,8 @@ func (f *following) dirtyTouched(ctx context.Context, found map[string]bool) ([]
 	}
 	origins = append(origins, f.links.gone...)
 	read = append(read, f.links.gone...)
-	for chunk := range slices.Chunk(f.links.gone, batch) {
+	// Evidence on a commit that is not here may have been withdrawn.
+	for chunk := range slices.Chunk(append(slices.Collect(maps.Keys(f.plan.dirty)), f.links.gone...), batch) {
 		query := store.EdgeQuery{To: commitIDs(chunk), Kinds: []stemma.EdgeKind{stemma.EdgeRewriteOf}}
 		for e, err := range f.Store.Edges(ctx, query) {
 			if err != nil {

@@ -54,7 +54,12 @@ func (v *view) rowsOf(commits []found, yield func(string, stemma.Attribution) bo
 		var paths []int64
 		var node int64
 		var row []byte
-		err := v.each("SELECT node, row FROM stemma_graph.attribution WHERE org = $1 AND node = ANY($2)",
+		err := v.each(`
+			SELECT d.node, a.row
+			FROM unnest($2::bigint[]) AS d (node)
+			CROSS JOIN LATERAL (
+				SELECT row FROM stemma_graph.attribution WHERE org = $1 AND node = d.node LIMIT 1
+			) AS a`,
 			[]any{v.org, ids}, []any{&node, &row}, func() (err error) {
 				rows[node] = row
 				if paths, err = store.RowPaths(paths, row); err != nil {

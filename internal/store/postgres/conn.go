@@ -32,6 +32,10 @@ var session = map[string]string{
 	"application_name": "stemma",
 	// Our queries are short: compiling them costs more than it saves.
 	"jit": "off",
+	// Every query has its index, and a plan that was made while a table was empty
+	// must not go through all of it when it is full: long lists are looked up one
+	// by one, by LATERAL, which leaves nothing to be planned otherwise.
+	"enable_seqscan": "off", "plan_cache_mode": "force_custom_plan",
 	// Nothing but what we name in full: a schema that others may write to must
 	// not slip a table or a function of its own in.
 	"search_path": "pg_catalog, pg_temp",

@@ -180,21 +180,41 @@ func (e *edgeReader) all() error {
 // The edges at some nodes, by where the nodes stand.
 const (
 	edgesFrom = `
-		SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
-		FROM stemma_graph.edge
-		WHERE org = $1 AND src = ANY($2) AND ($3::integer[] IS NULL OR kind = ANY($3))`
+		SELECT e.src, e.kind, e.dst, e.scope, e.origin, e.confidence, e.ai, e.ai_edited, e.human, e.generated, e.unknown, e.candidate
+		FROM unnest($2::bigint[]) AS s (id)
+		CROSS JOIN LATERAL (
+			SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
+			FROM stemma_graph.edge
+			WHERE org = $1 AND src = s.id AND ($3::integer[] IS NULL OR kind = ANY($3))
+			OFFSET 0
+		) AS e`
 	edgesTo = `
-		SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
-		FROM stemma_graph.edge
-		WHERE org = $1 AND dst = ANY($2) AND ($3::integer[] IS NULL OR kind = ANY($3))`
+		SELECT e.src, e.kind, e.dst, e.scope, e.origin, e.confidence, e.ai, e.ai_edited, e.human, e.generated, e.unknown, e.candidate
+		FROM unnest($2::bigint[]) AS s (id)
+		CROSS JOIN LATERAL (
+			SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
+			FROM stemma_graph.edge
+			WHERE org = $1 AND dst = s.id AND ($3::integer[] IS NULL OR kind = ANY($3))
+			OFFSET 0
+		) AS e`
 	edgesOwn = `
-		SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
-		FROM stemma_graph.edge
-		WHERE org = $1 AND src = ANY($2) AND scope = src AND ($3::integer[] IS NULL OR kind = ANY($3))`
+		SELECT e.src, e.kind, e.dst, e.scope, e.origin, e.confidence, e.ai, e.ai_edited, e.human, e.generated, e.unknown, e.candidate
+		FROM unnest($2::bigint[]) AS s (id)
+		CROSS JOIN LATERAL (
+			SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
+			FROM stemma_graph.edge
+			WHERE org = $1 AND src = s.id AND scope = s.id AND ($3::integer[] IS NULL OR kind = ANY($3))
+			OFFSET 0
+		) AS e`
 	edgesOther = `
-		SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
-		FROM stemma_graph.edge
-		WHERE org = $1 AND scope = ANY($2) AND scope <> src AND ($3::integer[] IS NULL OR kind = ANY($3))`
+		SELECT e.src, e.kind, e.dst, e.scope, e.origin, e.confidence, e.ai, e.ai_edited, e.human, e.generated, e.unknown, e.candidate
+		FROM unnest($2::bigint[]) AS s (id)
+		CROSS JOIN LATERAL (
+			SELECT src, kind, dst, scope, origin, confidence, ai, ai_edited, human, generated, unknown, candidate
+			FROM stemma_graph.edge
+			WHERE org = $1 AND scope = s.id AND scope <> src AND ($3::integer[] IS NULL OR kind = ANY($3))
+			OFFSET 0
+		) AS e`
 )
 
 // gather adds the edges at these nodes to the batch, as far as the filters let

@@ -52,9 +52,11 @@ func (g *graphWriter) findKind(names []stemma.NodeID) error {
 	var n node
 	var key, tail []byte
 	return g.each(`
-		SELECT id, key, tail, scope
-		FROM stemma_graph.node
-		WHERE org = $1 AND kind = $2 AND key = ANY($3)`,
+		SELECT n.id, d.key, n.tail, n.scope
+		FROM unnest($3::bytea[]) AS d (key)
+		CROSS JOIN LATERAL (
+			SELECT id, tail, scope FROM stemma_graph.node WHERE org = $1 AND kind = $2 AND key = d.key LIMIT 1
+		) AS n`,
 		[]any{g.org, kind, heads}, []any{&n.id, &key, &tail, &n.stored}, func() error {
 			name, err := nameOf(key, tail)
 			found := n
@@ -210,7 +212,12 @@ func (g *graphWriter) findPaths(scopes []store.Scope) error {
 		}
 		var id int64
 		var path, tail []byte
-		err := g.each("SELECT id, path, tail FROM stemma_graph.path WHERE org = $1 AND path = ANY($2)",
+		err := g.each(`
+			SELECT p.id, d.path, p.tail
+			FROM unnest($2::bytea[]) AS d (path)
+			CROSS JOIN LATERAL (
+				SELECT id, tail FROM stemma_graph.path WHERE org = $1 AND path = d.path LIMIT 1
+			) AS p`,
 			[]any{g.org, heads}, []any{&id, &path, &tail}, func() error {
 				name, err := nameOf(path, tail)
 				known[name] = id

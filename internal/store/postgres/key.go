@@ -41,9 +41,11 @@ func (v *view) scopesByDigest(digests []pgtype.UUID, asked map[store.KeyDigest]s
 	var digest pgtype.UUID
 	var node int64
 	err := v.each(`
-		SELECT digest, node
-		FROM stemma_graph.scope_key
-		WHERE org = $1 AND digest = ANY($2)`,
+		SELECT d.digest, k.node
+		FROM unnest($2::uuid[]) AS d (digest)
+		CROSS JOIN LATERAL (
+			SELECT node FROM stemma_graph.scope_key WHERE org = $1 AND digest = d.digest OFFSET 0
+		) AS k`,
 		[]any{v.org, digests}, []any{&digest, &node}, func() error {
 			pairs = append(pairs, pair{digest.Bytes, node})
 			return nil

@@ -428,7 +428,7 @@ func (l *linter) constantOrg(level []int, ref reference, refs int) bool {
 			after = l.at(level[n+3])
 		}
 		switch after {
-		case "", "AND", "ORDER", "GROUP", "LIMIT", "FOR", "RETURNING", "JOIN", "CROSS", "LEFT", "INNER", "WHERE", "ON":
+		case "", "AND", "ORDER", "GROUP", "LIMIT", "OFFSET", "FOR", "RETURNING", "JOIN", "CROSS", "LEFT", "INNER", "WHERE", "ON":
 			held = true
 		}
 	}

@@ -130,9 +130,11 @@ func (v *view) findKind(names []stemma.NodeID) ([]found, error) {
 	var id int64
 	var key, tail []byte
 	err := v.each(`
-		SELECT id, key, tail
-		FROM stemma_graph.node
-		WHERE org = $1 AND kind = $2 AND key = ANY($3)`,
+		SELECT n.id, d.key, n.tail
+		FROM unnest($3::bytea[]) AS d (key)
+		CROSS JOIN LATERAL (
+			SELECT id, tail FROM stemma_graph.node WHERE org = $1 AND kind = $2 AND key = d.key LIMIT 1
+		) AS n`,
 		[]any{v.org, kind, heads}, []any{&id, &key, &tail}, func() error {
 			name, err := nameOf(key, tail)
 			all = append(all, found{id, stemma.NodeID{Kind: names[0].Kind, Key: name}})

@@ -369,27 +369,21 @@ func TestConnectionsThatAreCut(t *testing.T) {
 	address := server.Database(t)
 	s := mustOpen(t, address, "acme")
 	defer s.Close()
-	const puts = 30
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Duration(20+rand.IntN(150)) * time.Millisecond):
-				server.Exec(t, address, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-			}
-		}
-	})
+	const puts = 20
 	for n := range puts {
-		if err := s.Put(t.Context(), numbered(n+1)); err != nil {
+		// At most once in each Put, so that a slow machine comes to an end too.
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+			server.Exec(t, address, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		})
+		err := s.Put(t.Context(), numbered(n+1))
+		wg.Wait()
+		if err != nil {
 			t.Errorf("Put %d: %v", n+1, err)
 			break
 		}
 	}
-	close(done)
-	wg.Wait()
 	checkWhole(t, s, puts)
 }
 

@@ -121,9 +121,16 @@ func (r *tallyReader) lookup() error {
 			ids[i] = chunk[i].id
 		}
 		page, err := r.read(`
-			SELECT node, time, key, grp, flags, ai, ai_edited, human, generated, unknown, candidate, sessions
-			FROM stemma_graph.tally
-			WHERE org = $1 AND node = ANY($2) AND time BETWEEN $3 AND $4`,
+			SELECT d.node, t.time, t.key, t.grp, t.flags,
+				t.ai, t.ai_edited, t.human, t.generated, t.unknown, t.candidate, t.sessions
+			FROM unnest($2::bigint[]) AS d (node)
+			CROSS JOIN LATERAL (
+				SELECT time, key, grp, flags, ai, ai_edited, human, generated, unknown, candidate, sessions
+				FROM stemma_graph.tally
+				WHERE org = $1 AND node = d.node
+				LIMIT 1
+			) AS t
+			WHERE t.time BETWEEN $3 AND $4`,
 			[]any{r.v.org, ids, since, until})
 		if err != nil {
 			return err

@@ -144,9 +144,11 @@ func (v *view) needNodes(ids []int64) error {
 		var id, kind int64
 		var key, tail []byte
 		err := v.each(`
-			SELECT id, kind, key, tail
-			FROM stemma_graph.node
-			WHERE org = $1 AND id = ANY($2)`,
+			SELECT d.id, n.kind, n.key, n.tail
+			FROM unnest($2::bigint[]) AS d (id)
+			CROSS JOIN LATERAL (
+				SELECT kind, key, tail FROM stemma_graph.node WHERE org = $1 AND id = d.id LIMIT 1
+			) AS n`,
 			[]any{v.org, chunk}, []any{&id, &kind, &key, &tail}, func() error {
 				word, err := v.words.find(kind, wordNode)
 				if err != nil {
@@ -183,9 +185,11 @@ func (v *view) needPaths(ids []int64) error {
 		var id int64
 		var path, tail []byte
 		err := v.each(`
-			SELECT id, path, tail
-			FROM stemma_graph.path
-			WHERE org = $1 AND id = ANY($2)`,
+			SELECT d.id, p.path, p.tail
+			FROM unnest($2::bigint[]) AS d (id)
+			CROSS JOIN LATERAL (
+				SELECT path, tail FROM stemma_graph.path WHERE org = $1 AND id = d.id LIMIT 1
+			) AS p`,
 			[]any{v.org, chunk}, []any{&id, &path, &tail}, func() (err error) {
 				v.paths[id], err = nameOf(path, tail)
 				return err

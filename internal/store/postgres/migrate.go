@@ -19,7 +19,7 @@ var migrations embed.FS
 
 // The last file of each part.
 const (
-	evidenceVersion = 1
+	evidenceVersion = 2
 	graphVersion    = 1
 )
 

@@ -157,12 +157,18 @@ func (e *evidence) brought(ctx context.Context, path string, lines map[string]bo
 func (e *evidence) readOthers(ctx context.Context) error {
 	e.other = elsewhere{ready: true, lines: make(map[string]bool)}
 	query := git.HistoryQuery{Tips: e.tips, Not: e.commit.Parents, NoMessages: true}
+	// What an amend replaced is the same person's commit, not another.
+	own := map[string]bool{e.commit.ID: true}
+	for id := e.commit.ID; e.actions[id] == "commit (amend)" && !own[e.replaced[id]]; {
+		id = e.replaced[id]
+		own[id] = true
+	}
 	var ids []string
 	for c, err := range e.Repo.History(ctx, query) {
 		if err != nil {
 			return err
 		}
-		if c.ID != e.commit.ID && c.Problem == "" && c.Committer.Time <= e.commit.Committer.Time {
+		if !own[c.ID] && c.Problem == "" && c.Committer.Time <= e.commit.Committer.Time {
 			ids = append(ids, c.ID)
 		}
 	}

@@ -57,7 +57,7 @@ func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Resu
 			fail(err)
 			return
 		}
-		w := &work{Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string)}
+		w := &work{Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string), replaced: make(map[string]string)}
 		if err := w.readReflog(ctx); err != nil {
 			fail(err)
 			return
@@ -112,9 +112,10 @@ func ids(commits []*git.Commit) iter.Seq[string] {
 type work struct {
 	Config
 	*timeline
-	files   map[place]*file
-	actions map[string]string // of reflogs, by the commit they made
-	tips    []string          // commits that refs and reflogs name
+	files    map[place]*file
+	actions  map[string]string // of reflogs, by the commit they made
+	replaced map[string]string // what was there before it
+	tips     []string          // commits that refs and reflogs name
 }
 
 // readReflog reads how commits came about, and what there is beside a branch.
@@ -130,7 +131,7 @@ func (w *work) readReflog(ctx context.Context) error {
 		}
 		// The first entry tells how it was made; later ones move refs to it.
 		if _, ok := w.actions[e.New]; !ok {
-			w.actions[e.New] = e.Action
+			w.actions[e.New], w.replaced[e.New] = e.Action, e.Old
 		}
 		tips[e.New] = true
 	}

@@ -55,6 +55,8 @@ fuzz-smoke: ## fuzz every target for a moment (FUZZSMOKE=10000x)
 .PHONY: soak
 soak: ## faults for long: hundreds of kills, every byte flipped (SOAK=Killed for one)
 	STEMMA_SOAK=1 $(GO) test -count=1 -timeout=3h -v -run='$(SOAK)' $(SOAKPKG)
+	STEMMA_STEPS=1000 $(GO) test -count=1 -timeout=3h -v -run='Oracle' ./cmd/stemma
+	STEMMA_BURST=20000 $(GO) test -count=1 -timeout=1h -v -run='Burst' ./cmd/stemma-hook
 
 .PHONY: cross
 cross: ## build for the other systems and processors that releases are made for

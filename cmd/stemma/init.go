@@ -138,9 +138,9 @@ func programs() (hook, sync string, err error) {
 	}
 	beside := filepath.Join(filepath.Dir(self), strings.Replace(filepath.Base(self), "stemma", "stemma-hook", 1))
 	if st, err := os.Stat(beside); err == nil && st.Mode().IsRegular() {
-		return quoteShell(beside), quoteShell(self) + " sync --quiet", nil
+		return quoteShell(beside), quoteShell(self) + " sync --soon", nil
 	}
-	return quoteShell(self) + " hook", quoteShell(self) + " sync --quiet", nil
+	return quoteShell(self) + " hook", quoteShell(self) + " sync --soon", nil
 }
 
 // quoteShell quotes a path for sh.

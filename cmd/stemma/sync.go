@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
@@ -39,7 +43,7 @@ type syncedCommit struct {
 }
 
 func newSync(o *options) *cobra.Command {
-	var dry, quiet bool
+	var dry, quiet, soon bool
 	var push string
 	cmd := &cobra.Command{
 		Use:   "sync",
@@ -96,6 +100,7 @@ in, and all are pushed. --dry-run shows what would be written.`,
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "write and purge nothing")
 	cmd.Flags().StringVar(&push, "push", "", "push the notes to this `remote` afterwards, taking in what others pushed")
+	cmd.Flags().BoolVar(&soon, "soon", false, "what git's hooks run: wait a moment for more to come, leave it to a sync that is under way, print nothing")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
 	return cmd
 }
@@ -151,6 +156,46 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 	}
 	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))
 	return done, err
+}
+
+// syncDelay is how long a sync in the background waits for more commits.
+const syncDelay = 500 * time.Millisecond
+
+// syncSoon syncs in the background, once for many calls: whoever comes while
+// another is at it leaves a mark, and the other goes round again.
+func (o *options) syncSoon(ctx context.Context, s *spool.Spool) error {
+	wanted := filepath.Join(s.Dir(), "sync-wanted")
+	if err := os.WriteFile(wanted, nil, 0o600); err != nil {
+		return fmt.Errorf("sync: %v: %w", reason(err), stemma.ErrUnavailable)
+	}
+	lock := flock.New(filepath.Join(s.Dir(), "sync.lock"))
+	free, err := lock.TryLock()
+	if err != nil || !free {
+		return nil // it sees the mark; without locks, the next sync by hand does
+	}
+	defer lock.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(syncDelay):
+		}
+		if err := os.Remove(wanted); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		b, err := open(ctx, o.path, o.store)
+		if err != nil {
+			return err
+		}
+		done, err := b.sync(ctx, s, false)
+		if err == nil && len(done.Commits) > 0 {
+			_, err = o.recordSynced(ctx, b, done.Commits)
+		}
+		b.close()
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // recordSynced records the attribution of the commits that the index has, as

@@ -20,7 +20,7 @@ const (
 func block(cfg Config, name string) string {
 	lines := []string{blockBegin, cfg.Hook + " git " + name + " </dev/null >/dev/null 2>&1 || :"}
 	if cfg.Sync != "" && name != "post-checkout" {
-		lines = append(lines, "("+cfg.Sync+" </dev/null >/dev/null 2>&1 &)")
+		lines = append(lines, "(nice "+cfg.Sync+" </dev/null >/dev/null 2>&1 &)")
 	}
 	return strings.Join(append(lines, blockEnd, ""), "\n")
 }

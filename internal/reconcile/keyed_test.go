@@ -96,7 +96,7 @@ func TestEvidenceThatIsFoundByAKeyInAnyOrder(t *testing.T) {
 		}
 	}
 
-	rounds, seed := 6, uint64(1)
+	rounds, seed := 4, uint64(1)
 	switch n, err := strconv.Atoi(os.Getenv("STEMMA_SOAK")); {
 	case err == nil && n > 1:
 		rounds = n

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/evidence"
 	"github.com/stemma-dev/stemma/internal/record"
@@ -30,7 +32,7 @@ type exported struct {
 
 func newExport(o *options) *cobra.Command {
 	var file, format string
-	var write bool
+	var write, slsa bool
 	cmd := &cobra.Command{
 		Use:   "export <commit|node|range>",
 		Short: "Write the signed statements about a commit, with proofs, into one file that others can check",
@@ -44,13 +46,16 @@ The file is a tar whose members are all in a form that other tools read: cosign
 verifies statements/*.sigstore.json with the key in keys/. The keys in it are
 there to be compared with what you know, not to be believed.
 
+With --slsa a session is told as SLSA provenance as well, of the commits that hold
+its lines (build type https://refs.arewm.com/agent-commit/v0.3).
+
 With --format the attribution of a commit, or of each in a range, is printed in a
 form that other tools read: gitai-notes (git-ai's notes; --write puts them on
 refs/notes/ai, beside those that git-ai wrote), agent-trace (one JSON record a line),
 trailers ("Assisted-by: AGENT:MODEL").`,
 		Example: `  stemma export HEAD -o evidence.tar
   stemma verify evidence.tar --key ada.pub
-  stemma export session:claude-code/6f1e -o session.tar
+  stemma export session:claude-code/6f1e --slsa -o session.tar
   stemma export main..HEAD --format agent-trace
   stemma export v1.2..HEAD --format gitai-notes --write`,
 		Args: cobra.ExactArgs(1),
@@ -58,16 +63,17 @@ trailers ("Assisted-by: AGENT:MODEL").`,
 			if format != "" || write {
 				return o.exportFormat(cmd.Context(), format, args[0], write)
 			}
-			return o.export(cmd.Context(), args[0], file)
+			return o.export(cmd.Context(), args[0], file, slsa)
 		},
 	}
 	cmd.Flags().StringVarP(&file, "output", "o", "", "`file` to write, - for standard output (evidence-<node>.tar)")
+	cmd.Flags().BoolVar(&slsa, "slsa", false, "tell a session as SLSA provenance of its commits as well")
 	cmd.Flags().StringVar(&format, "format", "", "print the attribution in this `format` of others: "+strings.Join(interop, ", "))
 	cmd.Flags().BoolVar(&write, "write", false, "with --format gitai-notes: write the notes to refs/notes/ai")
 	return cmd
 }
 
-func (o *options) export(ctx context.Context, asked, file string) error {
+func (o *options) export(ctx context.Context, asked, file string, slsa bool) error {
 	b, err := o.ready(ctx)
 	if err != nil {
 		return err
@@ -77,7 +83,7 @@ func (o *options) export(ctx context.Context, asked, file string) error {
 	if err != nil {
 		return err
 	}
-	x, err := o.gather(ctx, b, node)
+	x, err := o.gather(ctx, b, node, slsa)
 	if err != nil {
 		return err
 	}
@@ -149,7 +155,7 @@ func (b *bench) statements(ctx context.Context, commit string) ([]stemma.Stateme
 
 // gather puts together what is recorded of a node, with proofs; of a commit, its
 // attribution as it is known now is recorded first, unless it was before.
-func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID) (evidence.Export, error) {
+func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID, slsa bool) (evidence.Export, error) {
 	x := evidence.Export{Node: node.String()}
 	s, err := openSpine(ctx, o.warn)
 	if err != nil {
@@ -168,8 +174,21 @@ func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID) (evi
 		}
 	}
 	archive := evidence.Archive{Store: s.evidence, Tree: s.tree, Keys: s.keys}
+	digest := ""
+	if slsa {
+		if digest, err = b.recordAgentCommit(ctx, s, node); err != nil {
+			return x, err
+		}
+	}
 	if x.Pieces, err = archive.About(ctx, subject); err != nil {
 		return x, err
+	}
+	if digest != "" {
+		p, err := archive.Envelope(ctx, digest)
+		if err != nil {
+			return x, err
+		}
+		x.Pieces = append(x.Pieces, p)
 	}
 	if len(x.Pieces) == 0 {
 		return x, fmt.Errorf("nothing is recorded about %s: %w", node, stemma.ErrNotFound)
@@ -192,6 +211,35 @@ func (o *options) gather(ctx context.Context, b *bench, node stemma.NodeID) (evi
 	return x, err
 }
 
+// recordAgentCommit records a session as provenance of its commits, and gives the
+// digest of the envelope.
+func (b *bench) recordAgentCommit(ctx context.Context, s *spine, node stemma.NodeID) (string, error) {
+	if node.Kind != stemma.KindSession {
+		return "", fmt.Errorf("--slsa tells a session, and %s is none: %w", node, stemma.ErrInvalid)
+	}
+	tales, err := b.tales(ctx)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(tales, func(t agent.Tale) bool { return t.Key == node.Key })
+	if i < 0 {
+		return "", hinted{fmt.Errorf("nothing is recorded of session %s: %w", node.Key, stemma.ErrNotFound), "stemma session import reads transcripts"}
+	}
+	st, err := evidence.AgentCommit(tales[i], time.Now())
+	if err != nil {
+		return "", err
+	}
+	submission, err := record.NewSubmission(st)
+	if err != nil {
+		return "", err
+	}
+	receipts, err := s.published(ctx, []record.Submission{submission})
+	if err != nil {
+		return "", err
+	}
+	return receipts[0].Digest.String(), nil
+}
+
 // recordAttribution records what a commit's lines are attributed to, and waits
 // until the log's checkpoint covers it.
 func (b *bench) recordAttribution(ctx context.Context, s *spine, commit string) error {
@@ -199,16 +247,22 @@ func (b *bench) recordAttribution(ctx context.Context, s *spine, commit string) 
 	if err != nil {
 		return err
 	}
+	_, err = s.published(ctx, submissions)
+	return err
+}
+
+// published records, and waits until the log's checkpoint covers it.
+func (s *spine) published(ctx context.Context, submissions []record.Submission) ([]record.Receipt, error) {
 	receipts, err := s.recorder.Record(ctx, submissions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	last := uint64(0)
 	for _, r := range receipts {
 		last = max(last, r.Index)
 	}
 	_, err = s.log.Published(ctx, last+1)
-	return err
+	return receipts, err
 }
 
 // attributionSubmissions gives the attribution of a commit, as it is known now,

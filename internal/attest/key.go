@@ -98,7 +98,7 @@ func marshalKey(key crypto.PublicKey) ([]byte, error) {
 
 // KeySubject is the subject of a statement about a key.
 func KeySubject(keyID string) stemma.Subject {
-	return stemma.Subject{URI: "stemma:key/" + keyID, Digest: map[string]string{"sha256": keyID}}
+	return stemma.Subject{URI: "stemma:key:" + keyID, Digest: map[string]string{"sha256": keyID}}
 }
 
 func (k PublicKey) check(c *check, path string) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -143,10 +142,8 @@ func Canonical(v any) ([]byte, error) {
 }
 
 // NodeURI is the URI of a node of the graph, for the subject of a statement
-// about it.
-func NodeURI(id stemma.NodeID) string {
-	return "stemma:" + string(id.Kind) + "/" + strings.ReplaceAll(url.PathEscape(id.Key), "%2F", "/")
-}
+// about it: "stemma:session:claude-code/6f1e".
+func NodeURI(id stemma.NodeID) string { return "stemma:" + id.String() }
 
 // CommitSubject is the subject for a git commit, by its full hex object id
 // (in-toto digest_set.md, "gitCommit").

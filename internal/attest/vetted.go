@@ -84,13 +84,16 @@ type Provenance struct {
 			BuilderDependencies []Resource        `json:"builderDependencies,omitempty"`
 			Version             map[string]string `json:"version,omitempty"`
 		} `json:"builder"`
-		Metadata *struct {
-			InvocationID string  `json:"invocationId,omitempty"`
-			StartedOn    *string `json:"startedOn,omitempty"`
-			FinishedOn   *string `json:"finishedOn,omitempty"`
-		} `json:"metadata,omitempty"`
-		Byproducts []Resource `json:"byproducts,omitempty"`
+		Metadata   *RunMetadata `json:"metadata,omitempty"`
+		Byproducts []Resource   `json:"byproducts,omitempty"`
 	} `json:"runDetails"`
+}
+
+// RunMetadata says which run a provenance is of.
+type RunMetadata struct {
+	InvocationID string  `json:"invocationId,omitempty"`
+	StartedOn    *string `json:"startedOn,omitempty"`
+	FinishedOn   *string `json:"finishedOn,omitempty"`
 }
 
 func (p Provenance) check(c *check) {

@@ -156,7 +156,8 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 	return nil
 }
 
-// readTranscripts reads the transcripts, and keeps of each session its longest.
+// readTranscripts reads the transcripts, and joins what
+// several of them tell of one session.
 func (o *options) readTranscripts(ctx context.Context, b *bench, paths []string, f importFlags) (*offer, []*imported, error) {
 	done := &offer{Schema: "stemma.session-import/v1", DryRun: f.dry, Problems: []string{}, Sessions: []offeredRow{}}
 	byKey := make(map[string]*imported)
@@ -202,14 +203,20 @@ func (o *options) readTranscripts(ctx context.Context, b *bench, paths []string,
 				done.Other++
 			default:
 				have := byKey[s.Key()]
-				if have == nil || longer(s, have.session) {
-					byKey[s.Key()] = &imported{session: s, path: path, written: s.Written()}
+				if have == nil {
+					byKey[s.Key()] = &imported{session: s, path: path}
+					continue
 				}
+				if s.End.After(have.session.End) {
+					have.path = path
+				}
+				have.session = agent.Join(have.session, s)
 			}
 		}
 	}
 	var all []*imported
 	for _, i := range byKey {
+		i.written = i.session.Written()
 		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b *imported) int {
@@ -230,14 +237,6 @@ func worksIn(trees []string, s agent.Session) bool {
 	return dir != "" && slices.ContainsFunc(trees, func(top string) bool {
 		return dir == top || strings.HasPrefix(dir, strings.TrimSuffix(top, string(filepath.Separator))+string(filepath.Separator))
 	})
-}
-
-// longer reports whether one reading of a session tells more than another.
-func longer(a, b agent.Session) bool {
-	if !a.End.Equal(b.End) {
-		return a.End.After(b.End)
-	}
-	return len(a.Turns) > len(b.Turns)
 }
 
 func (o *options) showOffer(w io.Writer, d *offer) {

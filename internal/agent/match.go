@@ -2,6 +2,8 @@ package agent
 
 import (
 	"math"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/stemma-dev/stemma/internal/git"
@@ -21,7 +23,38 @@ type Match struct {
 // Written is what a session wrote, for [Written.Match].
 type Written struct {
 	First, Last time.Time // edits; zero where the transcript has no times
-	lines       map[string]map[git.Line]bool
+	// files hold the lines of each file, by the last part of its path: a session may
+	// have worked in a folder of the repository, or in several of its work trees.
+	files map[string][]writtenFile
+}
+
+type writtenFile struct {
+	path  string // with slashes
+	lines map[git.Line]bool
+}
+
+// at gives the lines of a file, made where it is new.
+func (w *Written) at(file string) map[git.Line]bool {
+	file = strings.ReplaceAll(file, `\`, "/")
+	name := path.Base(file)
+	for _, f := range w.files[name] {
+		if f.path == file {
+			return f.lines
+		}
+	}
+	f := writtenFile{file, make(map[git.Line]bool)}
+	w.files[name] = append(w.files[name], f)
+	return f.lines
+}
+
+// has reports whether a line of a file of the repository was written.
+func (w Written) has(file string, l git.Line) bool {
+	for _, f := range w.files[path.Base(file)] {
+		if f.lines[l] && (f.path == file || strings.HasSuffix(f.path, "/"+file)) {
+			return true
+		}
+	}
+	return false
 }
 
 // The rules of matching. A line counts when it has enough letters to be told
@@ -35,27 +68,19 @@ const (
 	clockSkew  = 10 * time.Minute
 )
 
-// Written gives what the session wrote to files of its working directory.
+// Written gives what the session wrote.
 func (s *Session) Written() Written {
-	w := Written{lines: make(map[string]map[git.Line]bool)}
+	w := Written{files: make(map[string][]writtenFile)}
 	for _, t := range s.Turns {
 		for _, c := range t.Calls {
 			if c.Outcome == OutcomeNone || c.Outcome == OutcomeError {
 				continue
 			}
 			for _, e := range c.Edits {
-				path, ok := within(s.Base.Dir, e.Path)
-				if !ok {
-					continue
-				}
 				for _, l := range e.New {
-					if l.Weight() < minWeight {
-						continue
+					if l.Weight() >= minWeight {
+						w.at(e.Path)[l] = true
 					}
-					if w.lines[path] == nil {
-						w.lines[path] = make(map[git.Line]bool)
-					}
-					w.lines[path][l] = true
 				}
 			}
 			if len(c.Edits) > 0 && !c.Start.IsZero() {
@@ -72,7 +97,7 @@ func (s *Session) Written() Written {
 }
 
 // Empty reports whether nothing was written that could be recognised.
-func (w Written) Empty() bool { return len(w.lines) == 0 }
+func (w Written) Empty() bool { return len(w.files) == 0 }
 
 // Window is when a commit of what was written can have been made, UTC seconds;
 // false where the transcript has no times.
@@ -96,14 +121,13 @@ func (w Written) Match(d git.Diff, committed int64) (Match, bool) {
 	}
 	m := Match{Commit: d.Commit}
 	for _, f := range d.Files {
-		have := w.lines[f.Path]
 		for _, h := range f.Hunks {
 			for _, l := range h.Added {
 				if l.Weight() < minWeight {
 					continue
 				}
 				m.Of++
-				if have[l] {
+				if w.has(f.Path, l) {
 					m.Lines++
 				}
 			}

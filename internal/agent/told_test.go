@@ -87,7 +87,11 @@ func TestMatch(t *testing.T) {
 	if !ok || m.Lines != 3 || m.Of != 3 || m.Confidence < 0.9 {
 		t.Errorf("Match of its own lines = %+v, %t", m, ok)
 	}
+	if _, ok := w.Match(commit("shop/cart.go", "sum = round(sum - discount)", "return sum", "return sum"), at); !ok {
+		t.Error("a session that worked in a folder of the repository is not matched")
+	}
 	for what, d := range map[string]git.Diff{
+		"another folder":    commit("other/cart.go", "sum = round(sum - discount)", "return sum", "return sum"),
 		"another file":      commit("other.go", "sum = round(sum - discount)", "return sum", "return sum"),
 		"other lines":       commit("cart.go", "func completely() different", "var lines = 1"),
 		"what was rejected": commit("cart.go", "sum -= discount", "sum -= discount", "sum -= discount"),

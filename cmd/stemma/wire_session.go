@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	jsonv2 "github.com/go-json-experiment/json"
-
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/agent/amp"
@@ -413,6 +411,103 @@ type rememberedRows struct {
 	Rows []sessionRow `json:"rows"`
 }
 
+// readRows reads the file, and gives false where there is none that can be read.
+// A list of many thousand sessions is read at each call: it is taken apart by
+// hand, which takes a third of the time.
+func readRows(path string) (rememberedRows, bool) {
+	var kept rememberedRows
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return kept, false
+	}
+	v, err := agent.ParseValue(text, 0)
+	if err != nil {
+		return kept, false
+	}
+	v.Each(func(name []byte, v agent.Value) {
+		switch string(name) {
+		case "next":
+			kept.Next = uint64(v.Int())
+		case "rows":
+			v.Items(func(v agent.Value) { kept.Rows = append(kept.Rows, readRow(v)) })
+		}
+	})
+	return kept, kept.Next > 0
+}
+
+func readRow(v agent.Value) sessionRow {
+	r := sessionRow{Models: []string{}, Tickets: []string{}, Commits: []string{}}
+	list := func(v agent.Value, into *[]string) {
+		v.Items(func(v agent.Value) { *into = append(*into, v.Text()) })
+	}
+	v.Each(func(name []byte, v agent.Value) {
+		switch string(name) {
+		case "session":
+			r.Session = v.Text()
+		case "agent":
+			r.Agent = v.Text()
+		case "agent_version":
+			r.Version = v.Text()
+		case "start":
+			r.Start = v.Text()
+		case "end":
+			r.End = v.Text()
+		case "parent":
+			r.Parent = v.Text()
+		case "models":
+			list(v, &r.Models)
+		case "turns":
+			r.Turns = int(v.Int())
+		case "prompts":
+			r.Prompts = int(v.Int())
+		case "calls":
+			r.Calls = int(v.Int())
+		case "usage":
+			r.Usage = readUsage(v)
+		case "task_type":
+			r.TaskType = v.Text()
+		case "rewrites":
+			r.Rewrites = int(v.Int())
+		case "tickets":
+			list(v, &r.Tickets)
+		case "branch":
+			r.Branch = v.Text()
+		case "commits":
+			list(v, &r.Commits)
+		case "gaps":
+			r.Gaps = int(v.Int())
+		}
+	})
+	return r
+}
+
+func readUsage(v agent.Value) *agent.Usage {
+	if !v.IsObject() {
+		return nil
+	}
+	u := &agent.Usage{}
+	v.Each(func(name []byte, v agent.Value) {
+		switch string(name) {
+		case "requests":
+			u.Requests = int(v.Int())
+		case "input":
+			u.Input = v.Int()
+		case "cacheRead":
+			u.CacheRead = v.Int()
+		case "cacheWrite":
+			u.CacheWrite = v.Int()
+		case "output":
+			u.Output = v.Int()
+		case "reasoning":
+			u.Reasoning = v.Int()
+		case "cost":
+			cost := v.Int()
+			u.Cost = &cost
+		}
+	})
+	return u
+}
+
 // sessionRows gives the rows of the list, newest first: as they are remembered,
 // unless sessions were recorded since.
 func (b *bench) sessionRows(ctx context.Context) ([]sessionRow, error) {
@@ -424,8 +519,7 @@ func (b *bench) sessionRows(ctx context.Context) ([]sessionRow, error) {
 		return nil, err
 	}
 	path := filepath.Join(b.dir, rowsFile)
-	var kept rememberedRows
-	if text, err := os.ReadFile(path); err == nil && jsonv2.Unmarshal(text, &kept) == nil && kept.Next > 0 {
+	if kept, ok := readRows(path); ok {
 		if some, err := b.newSessions(ctx, s, kept.Next); err != nil {
 			return nil, err
 		} else if !some {

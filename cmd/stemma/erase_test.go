@@ -264,3 +264,60 @@ func TestErasureWithoutATombstoneIsFound(t *testing.T) {
 	}
 	tell(t, "fsck", "--no-graph")
 }
+
+// TestCanaryOfAnImportedSession goes the way of a user: a transcript that the
+// agent wrote is imported, the session is erased, and its prompt is found nowhere
+// but in the agent's own file; nor does importing it again bring it back.
+func TestCanaryOfAnImportedSession(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("STEMMA_DIR", filepath.Join(home, "stemma"))
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, ".cache"))
+	repo := filepath.Join(home, "repo")
+	gitIn(t, home, nil, "init", "-q", "repo")
+	gitIn(t, repo, nil, "commit", "-q", "--allow-empty", "-m", "first")
+	transcripts := filepath.Join(home, ".claude", "projects", "shop")
+	if err := os.MkdirAll(transcripts, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{
+		`{"parentUuid":null,"cwd":"@","sessionId":"plan","version":"2.1.40","type":"user","message":{"role":"user","content":"please: ` + canary + `"},"uuid":"u1","timestamp":"2026-03-02T09:00:00.000Z"}`,
+		`{"parentUuid":"u1","cwd":"@","sessionId":"plan","version":"2.1.40","type":"assistant","message":{"model":"claude-opus-4-6","id":"m1","role":"assistant","content":[{"type":"tool_use","id":"t1","name":"Bash","input":{"command":"echo ` + canary + `"}}],"usage":{"input_tokens":10,"output_tokens":5}},"uuid":"a1","timestamp":"2026-03-02T09:00:05.000Z"}`,
+		`{"parentUuid":"a1","cwd":"@","sessionId":"plan","version":"2.1.40","type":"user","message":{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"` + canary + `"}]},"uuid":"u2","timestamp":"2026-03-02T09:00:06.000Z"}`,
+		`{"parentUuid":"u2","cwd":"@","sessionId":"plan","version":"2.1.40","type":"assistant","message":{"model":"claude-opus-4-6","id":"m2","role":"assistant","content":[{"type":"text","text":"I said: ` + canary + `"}],"usage":{"input_tokens":10,"output_tokens":5}},"uuid":"a2","timestamp":"2026-03-02T09:00:07.000Z"}`,
+	}
+	text := strings.ReplaceAll(strings.Join(lines, "\n")+"\n", "@", repo)
+	transcript := filepath.Join(transcripts, "plan.jsonl")
+	if err := os.WriteFile(transcript, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := tell(t, "session", "import", "-R", repo, "--yes"); !strings.Contains(out, "1 sessions recorded") {
+		t.Fatalf("stemma session import says %q", out)
+	}
+	only := func(when string) {
+		t.Helper()
+		found := sightings(t, home)
+		for _, path := range found {
+			if path != transcript {
+				t.Errorf("%s the canary is in %s", when, path)
+			}
+		}
+		if len(found) == 0 {
+			t.Errorf("%s the canary is not even in the transcript: the search is blind", when)
+		}
+	}
+	if found := sightings(t, home); len(found) < 2 {
+		t.Fatalf("after the import the canary is in %v, want the vault too", found)
+	}
+	tell(t, "erase", "--yes", "--session", "claude-code/plan")
+	only("after the erasure")
+	tell(t, "session", "import", "-R", repo, "--yes")
+	only("after importing it again")
+	tell(t, "index", "-q", repo)
+	tell(t, "rebuild", "-R", repo)
+	only("after a rebuild")
+	var out, errOut bytes.Buffer
+	if code := execute(t.Context(), []string{"fsck", "--no-graph"}, &out, &errOut); code != 0 {
+		t.Errorf("fsck = %d: %s%s", code, out.String(), errOut.String())
+	}
+}

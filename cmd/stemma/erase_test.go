@@ -317,7 +317,7 @@ func TestCanaryOfAnImportedSession(t *testing.T) {
 	tell(t, "rebuild", "-R", repo)
 	only("after a rebuild")
 	var out, errOut bytes.Buffer
-	if code := execute(t.Context(), []string{"fsck", "--no-graph"}, &out, &errOut); code != 0 {
+	if code := execute(t.Context(), []string{"fsck", "-R", repo}, &out, &errOut); code != 0 {
 		t.Errorf("fsck = %d: %s%s", code, out.String(), errOut.String())
 	}
 }

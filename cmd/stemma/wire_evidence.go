@@ -225,7 +225,18 @@ func (b *bench) deriveAgain(ctx context.Context, dir string, bar *bar) (store.St
 	}
 	cfg := b.config()
 	cfg.Store, cfg.Progress = again, bar.show
-	if _, err := reconcile.Run(ctx, cfg); err != nil {
+	_, err = reconcile.Run(ctx, cfg)
+	if err == nil {
+		// What was recorded of sessions is in the graph as well.
+		if _, err = b.reading(ctx); err == nil {
+			other := *b
+			other.store = again
+			err = other.projectSessions(ctx)
+		} else if errors.Is(err, stemma.ErrNotFound) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, again.Close())
 	}
 	return again, nil

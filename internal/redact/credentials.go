@@ -92,7 +92,10 @@ func newCredentials() *Matcher {
 // isVariable reports whether what stands before a match is the rest of the name
 // of an environment variable.
 func isVariable(m Match) bool {
-	name, _ := m.Name(60)
+	name, from := m.Name(60)
+	if len(name) > 0 && from > 0 && m.Text[from-1] == '\\' {
+		name = name[1:] // the letter of a newline that is written as \n
+	}
 	for _, c := range name {
 		if !('A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
 			return false
@@ -104,7 +107,10 @@ func isVariable(m Match) bool {
 // beginsLine reports whether nothing but a name, and white space or the sign of
 // a difference, is between a match and the start of its line.
 func beginsLine(m Match) bool {
-	_, from := m.Name(60)
+	name, from := m.Name(60)
+	if len(name) > 0 && from > 0 && m.Text[from-1] == '\\' {
+		return name[0] == 'n'
+	}
 	for n := 0; from > 0 && n < 40; n++ {
 		switch m.Text[from-1] {
 		case '\n':

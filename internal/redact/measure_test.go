@@ -106,7 +106,7 @@ func leaks(text, secret string) bool {
 }
 
 // plantedEach makes the measurement larger: go test -run Measured -planted 200.
-var plantedEach = flag.Int("planted", 8, "secrets of each kind to plant")
+var plantedEach = flag.Int("planted", 4, "secrets of each kind to plant")
 
 // TestMeasured plants secrets in transcripts and in text, and counts what is
 // taken out of both.

@@ -58,6 +58,7 @@ func TestJSON(t *testing.T) {
 		{"pair", `{"headers":[{"name":"Authorization","value":"Basic abc"},{"value":"secretvalue","name":"X_TOKEN","n":1}]}`, `{"headers":[{"name":"Authorization","value":"[redacted:authorization]"},{"value":"[redacted:token]","name":"X_TOKEN","n":1}]}`},
 		{"names", `{"ada@lovelace.io":1,"bob@lovelace.io":2,"x":{"c@lovelace.io":3}}`, `{"[redacted:email]":1,"[redacted:email#2]":2,"x":{"[redacted:email]":3}}`},
 		{"counts", `{"max_tokens":5,"input_tokens":"1","token_type":"bearer","next_page_token":"abcdef"}`, `{"max_tokens":5,"input_tokens":"1","token_type":"bearer","next_page_token":"abcdef"}`},
+		{"cut off", `{"env":"A=1\nDB_PASSWORD=hunter2!x\nB=2`, `{"env":"A=1\nDB_PASSWORD=[redacted:password]\nB=2`},
 		{"broken", `{"password":"abcdefgh","x`, `{"password":"[redacted:password]","x`},
 	}
 	for _, tt := range tests {

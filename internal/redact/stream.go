@@ -38,7 +38,11 @@ const (
 // length: a few blocks of 1 MiB, or a few times the longest line of JSON, of at
 // most [MaxLine]. The error is that of in or of out.
 func (r *Redactor) Stream(out io.Writer, in io.Reader, form Form) (Findings, error) {
-	s := &stream{r: r, out: out, found: Findings{}}
+	return r.stream(out, in, form, block, MaxLine)
+}
+
+func (r *Redactor) stream(out io.Writer, in io.Reader, form Form, block, longest int) (Findings, error) {
+	s := &stream{r: r, out: out, found: Findings{}, block: block, longest: longest}
 	var err error
 	if form == FormJSONL {
 		err = s.lines(bufio.NewReaderSize(in, 64<<10))
@@ -57,10 +61,12 @@ type stream struct {
 	found   Findings
 	pending []byte // text that is read and not written
 	hint    hint
+
+	block, longest int // see block and MaxLine
 }
 
 func (s *stream) text(in io.Reader) error {
-	buf := make([]byte, block)
+	buf := make([]byte, s.block)
 	for {
 		n, err := in.Read(buf)
 		if werr := s.add(buf[:n]); werr != nil {
@@ -78,8 +84,8 @@ func (s *stream) text(in io.Reader) error {
 // add takes more text, and writes what no more text can change.
 func (s *stream) add(text []byte) error {
 	s.pending = append(s.pending, text...)
-	for len(s.pending) >= block+margin {
-		cut := s.cut(s.pending[:block+margin])
+	for len(s.pending) >= s.block+margin {
+		cut := s.cut(s.pending[:s.block+margin])
 		if err := s.write(s.r.text(s.pending[:cut], s.hint, s.found)); err != nil {
 			return err
 		}
@@ -128,7 +134,7 @@ func (s *stream) cut(text []byte) int {
 
 func (s *stream) lines(in *bufio.Reader) error {
 	for {
-		line, long, err := readLine(in)
+		line, long, err := s.readLine(in)
 		if long {
 			if werr := s.longLine(in, line); werr != nil {
 				return werr
@@ -160,14 +166,14 @@ func (s *stream) line(line []byte) error {
 }
 
 // readLine reads a line with its end. A long one is broken off.
-func readLine(in *bufio.Reader) (line []byte, long bool, err error) {
+func (s *stream) readLine(in *bufio.Reader) (line []byte, long bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')
 		line = append(line, part...)
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return line, false, err
 		}
-		if len(line) > MaxLine {
+		if len(line) > s.longest {
 			return line, true, nil
 		}
 	}

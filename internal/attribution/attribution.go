@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 5
+const Algorithm = 6
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.

@@ -380,8 +380,12 @@ func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]strin
 	if of[0].SameTree {
 		rule = RuleSquash
 	}
+	near := slices.ContainsFunc(of, func(o *Origin) bool { return Near(o.Commit, r.target.Commit) })
 	open := make(map[int][]int) // file -> indexes of lines that no younger commit has
 	for i, o := range of {
+		if !near && !of[0].SameTree && o.Commit.Author.Time > r.target.Commit.Author.Time {
+			continue // the target was written before: who had a line first is not told
+		}
 		for k := range o.Diff.Files {
 			g := &o.Diff.Files[k]
 			n, ok := r.fileAt(names[i][g.Path])

@@ -53,7 +53,7 @@ const (
 	anchorPair    = 6   // weight of a line that pins an alignment of a pair
 	enoughPair    = 6   // weight of a block of it
 	anchorHunk    = 12  // the same where only a series is known
-	enoughHunk    = 24  //
+	enoughHunk    = 40  // weight of a block of it
 	strangeFile   = 60  // weight of a file's added lines whose same patch is no chance
 	kinWeight     = 120 // weight that a commit and a series have in common
 	kinShare      = 0.5 // of the weight of the smaller of both

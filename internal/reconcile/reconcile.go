@@ -95,7 +95,7 @@ type Report struct {
 }
 
 // Changed reports whether the run changed the graph.
-func (r Report) Changed() bool { return r.Added+r.Redone+r.Removed > 0 || r.Moved > 0 }
+func (r Report) Changed() bool { return r.Added+r.Redone+r.Removed+r.Resolved > 0 || r.Moved > 0 }
 
 // batch is how many scopes one Put holds: enough to pay for its transaction,
 // few enough that a stop loses little.

@@ -2,11 +2,9 @@ package store
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -15,11 +13,6 @@ import (
 // its scopes as they are to be stored: each once, the last of those that
 // replace each other, with edges that are complete, sorted and each once. The error is ErrInvalid.
 func Check(b Batch) ([]Scope, error) {
-	for i := range b.Statements {
-		if err := checkStatement(&b.Statements[i]); err != nil {
-			return nil, err
-		}
-	}
 	for name := range b.Marks {
 		if name == "" {
 			return nil, fmt.Errorf("mark without name: %w", stemma.ErrInvalid)
@@ -40,27 +33,6 @@ func Check(b Batch) ([]Scope, error) {
 		}
 	}
 	return scopes, nil
-}
-
-func checkStatement(s *KeyedStatement) error {
-	name := fmt.Sprintf("statement %q of source %q", s.EventID, s.Source)
-	if s.Source == "" || s.EventID == "" {
-		return fmt.Errorf("%s: no idempotency key: %w", name, stemma.ErrInvalid)
-	}
-	if s.Statement.Predicate != nil && !json.Valid(s.Statement.Predicate) {
-		return fmt.Errorf("%s: predicate is not JSON: %w", name, stemma.ErrInvalid)
-	}
-	for _, subject := range s.Statement.Subject {
-		text := []string{subject.Name, subject.URI}
-		for algorithm, digest := range subject.Digest {
-			text = append(text, algorithm, digest)
-		}
-		// JSON would replace such bytes without a word.
-		if !utf8.ValidString(strings.Join(text, "")) {
-			return fmt.Errorf("%s: subject %q is not UTF-8: %w", name, subject.Name, stemma.ErrInvalid)
-		}
-	}
-	return nil
 }
 
 func checkScope(s *Scope) error {

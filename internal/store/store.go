@@ -1,9 +1,11 @@
 // Package store answers where facts are kept: it is the contract that each
-// backend fulfils, in a few verbs over statements, nodes, edges and attribution
-// rows. Begin with [Store]; the suite in storetest is the contract in code.
+// backend fulfils, in a few verbs over nodes, edges and attribution rows, and
+// over envelopes. Begin with [Store]; the suite in storetest is the contract in
+// code.
 //
-// It keeps two things apart: the evidence (statements: truth, append-only) and
-// the graph (everything else: droppable, and rebuilt from the evidence and git).
+// It keeps two things apart, each in a place of its own: the graph ([Store]:
+// droppable, and rebuilt from the evidence and git) and the evidence ([Evidence]:
+// signed envelopes, the truth, append-only).
 // It knows nothing of what the facts mean: package project makes them, package
 // lineage asks for them.
 package store
@@ -24,20 +26,11 @@ import (
 // The loop may be left at any time, and its body may call any method, Put and
 // the same one included. After an error a sequence ends.
 type Store interface {
-	// Put stores the batch; when it returns nil, the statements are durable and
-	// the graph is as durable as something that can be made again. Putting the
-	// same batch again changes nothing.
-	//
-	// Either all of the graph's part is stored or none of it, and never without
-	// the batch's statements. When Put fails in its last step, which is rare,
-	// the statements may be stored alone; they are true all the same, and
-	// putting the batch again stores the rest. A batch that is ErrInvalid, or
-	// whose context ends while it is written, stores nothing at all.
+	// Put stores the batch, all of it or nothing; when it returns nil, it is as
+	// durable as something that can be made again. Putting the same batch again
+	// changes nothing. A batch that is ErrInvalid, or whose context ends while it
+	// is written, stores nothing at all.
 	Put(context.Context, Batch) error
-
-	// Statements gives all statements with a sequence number greater than
-	// after, in their order.
-	Statements(ctx context.Context, after int64) iter.Seq2[StoredStatement, error]
 
 	// Marks gives all marks, by name; an empty map where there are none.
 	Marks(context.Context) (map[string]string, error)
@@ -80,8 +73,8 @@ type Store interface {
 	// no stated order.
 	ScopesByKey(ctx context.Context, keys []string) iter.Seq2[KeyedScope, error]
 
-	// DropGraph removes everything but the statements. The graph is empty
-	// afterwards and can be filled again.
+	// DropGraph removes everything. The graph is empty afterwards and can be
+	// filled again.
 	DropGraph(context.Context) error
 
 	Close() error
@@ -99,27 +92,11 @@ type Locker interface {
 
 // Batch is what one Put stores.
 type Batch struct {
-	// Statements are appended to the evidence, each under its idempotency key:
-	// a key that is stored already is left as it is.
-	Statements []KeyedStatement
 	// Scopes replace all that was derived for them before. Of a scope that is
 	// given twice the last counts.
 	Scopes []Scope
 	// Marks are set; a mark with an empty value is removed.
 	Marks map[string]string
-}
-
-// KeyedStatement is a statement with its idempotency key: (organisation,
-// source, the source's event id).
-type KeyedStatement struct {
-	Source, EventID string
-	Statement       stemma.Statement
-}
-
-// StoredStatement is a statement as it was stored.
-type StoredStatement struct {
-	Sequence int64 // from 1, growing; not always by one
-	KeyedStatement
 }
 
 // Scope is everything that was derived for one node: a commit, a change, a ref.

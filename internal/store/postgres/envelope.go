@@ -99,7 +99,7 @@ func (w *writer) keep(envelopes []store.Envelope) ([]store.Kept, error) {
 		batch.Queue(`
 			INSERT INTO stemma_evidence.envelope (org, id, key, source, event, digest, predicate_type)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			w.org, last, statementKey(v.Source, v.EventID), []byte(v.Source), []byte(v.EventID), v.Digest[:], []byte(v.PredicateType))
+			w.org, last, eventKey(v.Source, v.EventID), []byte(v.Source), []byte(v.EventID), v.Digest[:], []byte(v.PredicateType))
 		content := v.Bytes
 		if content == nil {
 			content = []byte{}
@@ -168,7 +168,7 @@ func findKept(ctx context.Context, c *conn, org int64, keys []store.EventKey) ([
 	found := make([]store.Kept, len(keys))
 	digests := make([][]byte, len(keys))
 	for i, key := range keys {
-		digests[i] = statementKey(key.Source, key.EventID)
+		digests[i] = eventKey(key.Source, key.EventID)
 	}
 	var n, id int64
 	var digest []byte

@@ -19,7 +19,7 @@ var migrations embed.FS
 
 // The last file of each part.
 const (
-	evidenceVersion = 2
+	evidenceVersion = 3
 	graphVersion    = 1
 )
 

@@ -2,17 +2,17 @@
 // server that many machines share: it is the store of a team, in a PostgreSQL
 // database (13 or newer). Begin with [Open].
 //
-// The schema stemma_evidence holds the statements. It is the truth: append-only,
-// and migrated from version to version. The schema stemma_graph holds what was
-// derived from the statements and from git, and can be dropped at any time. Both
-// are in one database, so that a Put is one transaction: all of it is stored or
-// nothing, whatever happens to the server, the network or the process.
+// The schema stemma_evidence holds the envelopes ([OpenEvidence]). It is the
+// truth: append-only, and migrated from version to version. The schema
+// stemma_graph holds what was derived from the statements and from git, and can
+// be dropped at any time. A call that writes is one transaction: all of it is
+// stored or nothing, whatever happens to the server, the network or the process.
 //
 // # Many at once
 //
 // Of all processes that put into one organisation one writes at a time, because
-// it holds the organisation's row of stemma_graph.state and of
-// stemma_evidence.organisation, always in this order; the others wait for it.
+// it holds the organisation's row of stemma_graph.state, and of those that keep
+// envelopes one, by stemma_evidence.organisation; the others wait for it.
 // Nobody waits to read: a loop has a connection of its own, with a snapshot of
 // the moment it began. Organisations neither see nor hinder one another.
 //

@@ -26,9 +26,6 @@ func (s *Store) Put(ctx context.Context, b store.Batch) error {
 					return err
 				}
 			}
-			if len(b.Statements) > 0 {
-				return w.append(b.Statements)
-			}
 			return nil
 		})
 	}
@@ -38,7 +35,7 @@ func (s *Store) Put(ctx context.Context, b store.Batch) error {
 	return nil
 }
 
-// DropGraph removes everything but the statements.
+// DropGraph removes everything of the graph.
 func (s *Store) DropGraph(ctx context.Context) error {
 	err := s.write(ctx, func(w *writer) error {
 		s.scribe = scribe{}

@@ -141,7 +141,6 @@ func TestWhoMayNot(t *testing.T) {
 	defer reader.Close()
 	checkWhole(t, reader, 1)
 	isKind(t, "Put without the right", reader.Put(t.Context(), numbered(2)), stemma.ErrDenied)
-	isKind(t, "Put of a statement without the right", reader.Put(t.Context(), store.Batch{Statements: numbered(2).Statements}), stemma.ErrDenied)
 	isKind(t, "DropGraph without the right", reader.DropGraph(t.Context()), stemma.ErrDenied)
 	checkWhole(t, reader, 1)
 }
@@ -164,7 +163,7 @@ func TestNewerSchema(t *testing.T) {
 		again := mustOpen(t, address, "acme")
 		checkWhole(t, again, 1)
 		// Under an open store: what it knows of is not there any more.
-		server.Exec(t, address, "ALTER TABLE stemma_graph.mark RENAME TO note; ALTER TABLE stemma_evidence.statement RENAME TO note")
+		server.Exec(t, address, "ALTER TABLE stemma_graph.mark RENAME TO note")
 		_, err = again.Marks(t.Context())
 		isKind(t, "a table that is gone", err, stemma.ErrConflict)
 		isKind(t, "a table that is gone, for Put", again.Put(t.Context(), numbered(2)), stemma.ErrConflict)
@@ -387,15 +386,13 @@ func TestConnectionsThatAreCut(t *testing.T) {
 	checkWhole(t, s, puts)
 }
 
-// numbered is a batch with a statement, its facts, one scope that every batch
-// replaces, and a mark.
+// numbered is a batch of scopes, with one that every batch replaces, and a mark.
 func numbered(n int) store.Batch {
 	shared := scope(1 << 20)
 	shared.Tally.Candidate = n
 	b := store.Batch{
-		Statements: []store.KeyedStatement{{Source: "git", EventID: fmt.Sprint(n)}},
-		Scopes:     []store.Scope{shared},
-		Marks:      map[string]string{"at": fmt.Sprint(n)},
+		Scopes: []store.Scope{shared},
+		Marks:  map[string]string{"at": fmt.Sprint(n)},
 	}
 	for i := range 10 {
 		b.Scopes = append(b.Scopes, scope(n*10+i))
@@ -432,13 +429,7 @@ func checkWhole(t *testing.T, s store.Store, n int) {
 	if err != nil || marks["at"] != fmt.Sprint(n) {
 		t.Errorf("the last batch is %q, %v, want %d", marks["at"], err, n)
 	}
-	statements, rows, tallies, edges := 0, 0, 0, 0
-	for _, err := range s.Statements(t.Context(), 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		statements++
-	}
+	rows, tallies, edges := 0, 0, 0
 	for _, err := range s.AllAttributions(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
@@ -461,7 +452,7 @@ func checkWhole(t *testing.T, s store.Store, n int) {
 		edges++
 	}
 	commits := 10*n + 1
-	if statements != n || rows != commits || tallies != commits || edges != 2*commits {
-		t.Errorf("%d statements, %d rows, %d tallies, %d edges; want %d, %d, %d, %d", statements, rows, tallies, edges, n, commits, commits, 2*commits)
+	if rows != commits || tallies != commits || edges != 2*commits {
+		t.Errorf("%d rows, %d tallies, %d edges; want %d, %d, %d", rows, tallies, edges, commits, commits, 2*commits)
 	}
 }

@@ -302,14 +302,3 @@ func BenchmarkDropGraph(b *testing.B) {
 		}
 	}
 }
-
-// BenchmarkStatement puts one statement, synced to the disk.
-func BenchmarkStatement(b *testing.B) {
-	s := mustOpen(b, b.TempDir(), "acme")
-	defer s.Close()
-	for i := 0; b.Loop(); i++ {
-		if err := s.Put(b.Context(), store.Batch{Statements: []store.KeyedStatement{{Source: "git", EventID: fmt.Sprint(i)}}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -60,15 +60,13 @@ func putForever(dir string) error {
 	}
 }
 
-// numbered is a batch with a statement, its facts, one scope that every batch
-// replaces, and a mark.
+// numbered is a batch of scopes, with one that every batch replaces, and a mark.
 func numbered(n int) store.Batch {
 	shared := benchCommit(1 << 20)
 	shared.Tally.Candidate = n
 	b := store.Batch{
-		Statements: []store.KeyedStatement{{Source: "git", EventID: fmt.Sprint(n)}},
-		Scopes:     []store.Scope{shared},
-		Marks:      map[string]string{"at": fmt.Sprint(n)},
+		Scopes: []store.Scope{shared},
+		Marks:  map[string]string{"at": fmt.Sprint(n)},
 	}
 	for i := range 20 {
 		b.Scopes = append(b.Scopes, benchCommit(n*20+i))
@@ -132,19 +130,6 @@ func checkWhole(t *testing.T, dir string, acknowledged int) {
 	if err != nil || at < acknowledged {
 		t.Errorf("the mark is at %q, want at least %d, which was acknowledged", marks["at"], acknowledged)
 	}
-	statements := 0
-	for st, err := range s.Statements(t.Context(), 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if statements++; st.EventID != fmt.Sprint(statements) {
-			t.Fatalf("statement %d has key %s, want each once and in order", statements, st.EventID)
-		}
-	}
-	// Evidence before graph: at most the one batch that was under way.
-	if statements < at || statements > at+1 {
-		t.Errorf("%d statements are stored and the graph is at %d", statements, at)
-	}
 	tallies := 0
 	for tally, err := range s.Tallies(t.Context(), store.TallyQuery{Kind: stemma.KindCommit}) {
 		if err != nil {
@@ -173,33 +158,16 @@ func checkWhole(t *testing.T, dir string, acknowledged int) {
 
 func checkIntegrity(t *testing.T, dir string) {
 	t.Helper()
-	for _, file := range []string{"evidence.db", "graph.db"} {
-		db, err := sql.Open("sqlite", filepath.Join(dir, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var result string
-		if err := db.QueryRow("PRAGMA integrity_check").Scan(&result); err != nil || result != "ok" {
-			t.Errorf("integrity of %s: %s, %v", file, result, err)
-		}
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// Killed between the two commits, the statements are there and the graph is
-// not; the same Put completes it.
-func TestSamePutCompletesWhatWasCut(t *testing.T) {
-	dir := t.TempDir()
-	s := mustOpen(t, dir, "acme")
-	defer s.Close()
-	batch := numbered(1)
-	if err := s.Put(t.Context(), store.Batch{Statements: batch.Statements}); err != nil {
+	const file = "graph.db"
+	db, err := sql.Open("sqlite", filepath.Join(dir, file))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Put(t.Context(), batch); err != nil {
-		t.Fatal(err)
+	var result string
+	if err := db.QueryRow("PRAGMA integrity_check").Scan(&result); err != nil || result != "ok" {
+		t.Errorf("integrity of %s: %s, %v", file, result, err)
 	}
-	checkWhole(t, dir, 1)
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
 }

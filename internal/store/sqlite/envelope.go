@@ -38,7 +38,7 @@ func OpenEvidence(ctx context.Context, dir, organisation string) (*Evidence, err
 	if err != nil {
 		return nil, fmt.Errorf("open evidence %s: %w", dir, err)
 	}
-	d, err := openDatabase(ctx, envelopeFile(dir))
+	d, err := openDatabase(ctx, evidenceFile(dir))
 	if err != nil {
 		return nil, fmt.Errorf("open evidence: %w", err)
 	}

@@ -7,16 +7,18 @@ import (
 )
 
 // SetWait sets how long a writer waits for one in another process.
-func (s *Store) SetWait(d time.Duration) {
-	s.graph.wait, s.evidence.wait = d, d
-}
+func (s *Store) SetWait(d time.Duration) { s.graph.wait = d }
 
-// FillDisk leaves the graph or the evidence no room to grow.
-func (s *Store) FillDisk(ctx context.Context, evidence bool) error {
-	d := s.graph
-	if evidence {
-		d = s.evidence
-	}
+// SetWait sets how long a writer waits for one in another process.
+func (e *Evidence) SetWait(d time.Duration) { e.d.wait = d }
+
+// FillDisk leaves the graph no room to grow.
+func (s *Store) FillDisk(ctx context.Context) error { return s.graph.fill(ctx) }
+
+// FillDisk leaves the evidence no room to grow.
+func (e *Evidence) FillDisk(ctx context.Context) error { return e.d.fill(ctx) }
+
+func (d *database) fill(ctx context.Context) error {
 	w, err := d.begin(ctx)
 	if err != nil {
 		return err

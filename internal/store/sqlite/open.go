@@ -30,16 +30,12 @@ const (
 	// applicationID marks our files, so that we do not write into a database of
 	// another program.
 	applicationID   = 0x73746d61 // "stma"
-	evidenceVersion = 1          // of the last file in migrations
-	envelopeVersion = 2          // of the last file in evidence
+	evidenceVersion = 2          // of the last file in evidence
 	graphVersion    = 4          // of graph.sql and of the rows in it
 )
 
-//go:embed migrations/*.sql
-var migrations embed.FS
-
 //go:embed evidence/*.sql
-var envelopeMigrations embed.FS
+var migrations embed.FS
 
 //go:embed graph.sql
 var graphSchema string
@@ -69,18 +65,8 @@ func evidenceFile(dir string) *database {
 		path: filepath.Join(dir, "evidence.db"), version: evidenceVersion,
 		// What is acknowledged must survive a power cut.
 		sync: "full", newer: true,
-		remedy: "put back a copy of it, or move it away and index again",
-		make:   migrateEvidence,
-	}
-}
-
-func envelopeFile(dir string) *database {
-	return &database{
-		path: filepath.Join(dir, "evidence.db"), version: envelopeVersion,
-		// What is acknowledged must survive a power cut.
-		sync: "full", newer: true,
 		remedy: "run stemma fsck to see what is wrong, and put back a copy of it",
-		make:   migrateEnvelopes,
+		make:   migrateEvidence,
 	}
 }
 
@@ -270,18 +256,10 @@ func (d *database) probe(ctx context.Context) (version int, err error) {
 }
 
 func migrateEvidence(ctx context.Context, d *database, _ int) error {
-	return migrate(ctx, d, migrations, "migrations")
-}
-
-func migrateEnvelopes(ctx context.Context, d *database, _ int) error {
-	return migrate(ctx, d, envelopeMigrations, "evidence")
-}
-
-func migrate(ctx context.Context, d *database, from embed.FS, folder string) error {
 	if err := d.claim(ctx); err != nil {
 		return err
 	}
-	files, err := fs.Sub(from, folder)
+	files, err := fs.Sub(migrations, "evidence")
 	if err != nil {
 		return err
 	}

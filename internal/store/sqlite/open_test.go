@@ -61,10 +61,8 @@ func TestOpenMakesTheDirectory(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("%q: Close: %v", name, err)
 		}
-		for _, file := range []string{"evidence.db", "graph.db"} {
-			if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
-				t.Errorf("%q: %v", name, err)
-			}
+		if _, err := os.Stat(filepath.Join(dir, "graph.db")); err != nil {
+			t.Errorf("%q: %v", name, err)
 		}
 		checkWhole(t, dir, 1)
 	}
@@ -94,19 +92,6 @@ func TestOpenNewAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	checkIntegrity(t, dir)
-}
-
-func TestOpenEvidenceOfANewerVersion(t *testing.T) {
-	dir := filled(t, 1)
-	path := filepath.Join(dir, "evidence.db")
-	change(t, path, "PRAGMA user_version = 99")
-	_, err := sqlite.Open(t.Context(), dir, "acme")
-	if !errors.Is(err, stemma.ErrConflict) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "newer stemma") {
-		t.Errorf("Open error = %v, want ErrConflict that names the file and what to do", err)
-	}
-	// It was left as it is.
-	change(t, path, "PRAGMA user_version = 1")
-	checkWhole(t, dir, 1)
 }
 
 func TestOpenGraphOfAnotherVersion(t *testing.T) {
@@ -145,46 +130,44 @@ func TestPutIntoGraphRemadeMeanwhile(t *testing.T) {
 }
 
 func TestOpenDatabaseOfAnotherProgram(t *testing.T) {
-	for _, file := range []string{"evidence.db", "graph.db"} {
-		dir := filled(t, 1)
-		path := filepath.Join(dir, file)
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		change(t, path, "CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)")
-		if _, err := sqlite.Open(t.Context(), dir, "acme"); !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: Open error = %v, want ErrInvalid that names it", file, err)
-		}
-		change(t, path, "INSERT INTO theirs VALUES (2)") // still there
+	const file = "graph.db"
+	dir := filled(t, 1)
+	path := filepath.Join(dir, file)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
+	change(t, path, "CREATE TABLE theirs (a)", "INSERT INTO theirs VALUES (1)")
+	if _, err := sqlite.Open(t.Context(), dir, "acme"); !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), path) {
+		t.Errorf("%s: Open error = %v, want ErrInvalid that names it", file, err)
+	}
+	change(t, path, "INSERT INTO theirs VALUES (2)") // still there
 }
 
 func TestOpenWhatIsNoDatabase(t *testing.T) {
-	for _, file := range []string{"evidence.db", "graph.db"} {
-		dir := filled(t, 1)
-		path := filepath.Join(dir, file)
-		if err := os.WriteFile(path, []byte(strings.Repeat("this is a letter, not a database\n", 1000)), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		_, err := sqlite.Open(t.Context(), dir, "acme")
-		checkError(t, file, err)
-		if !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: Open error = %v, want ErrInvalid that names it", file, err)
-		}
+	const file = "graph.db"
+	dir := filled(t, 1)
+	path := filepath.Join(dir, file)
+	if err := os.WriteFile(path, []byte(strings.Repeat("this is a letter, not a database\n", 1000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := sqlite.Open(t.Context(), dir, "acme")
+	checkError(t, file, err)
+	if !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), path) {
+		t.Errorf("%s: Open error = %v, want ErrInvalid that names it", file, err)
 	}
 	// A directory, and a path through a file.
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "evidence.db"), 0o755); err != nil {
+	dir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "graph.db"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := sqlite.Open(t.Context(), dir, "acme"); !errors.Is(err, stemma.ErrInvalid) {
 		t.Errorf("Open with a directory for a file: error = %v, want ErrInvalid", err)
 	}
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o644); err != nil {
+	between := filepath.Join(dir, "file")
+	if err := os.WriteFile(between, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqlite.Open(t.Context(), filepath.Join(file, "below"), "acme"); !errors.Is(err, stemma.ErrInvalid) {
+	if _, err := sqlite.Open(t.Context(), filepath.Join(between, "below"), "acme"); !errors.Is(err, stemma.ErrInvalid) {
 		t.Errorf("Open below a file: error = %v, want ErrInvalid", err)
 	}
 }
@@ -204,13 +187,9 @@ func TestDeletedGraphIsMadeAnew(t *testing.T) {
 	if err != nil || len(marks) != 0 {
 		t.Errorf("Marks = %v, %v, want none", marks, err)
 	}
-	for _, err := range s.Statements(t.Context(), 0) {
-		if err != nil {
-			t.Errorf("Statements: %v", err)
-		}
-		return
+	for _, err := range s.Nodes(t.Context(), stemma.KindCommit, "") {
+		t.Fatalf("a new graph has a node, or gives %v", err)
 	}
-	t.Error("the statements are gone")
 }
 
 // checkError says whether an error is one that a caller can use: of a kind, and
@@ -238,19 +217,13 @@ func TestDamagedFiles(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	found := 0
 	for round := range 60 {
-		file := []string{"graph.db", "graph.db", "evidence.db"}[round%3]
 		damaged := t.TempDir()
-		for _, name := range []string{"evidence.db", "graph.db"} {
-			content, err := os.ReadFile(filepath.Join(dir, name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if name == file {
-				content = damage(rnd, content)
-			}
-			if err := os.WriteFile(filepath.Join(damaged, name), content, 0o644); err != nil {
-				t.Fatal(err)
-			}
+		content, err := os.ReadFile(filepath.Join(dir, "graph.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(damaged, "graph.db"), damage(rnd, content), 0o644); err != nil {
+			t.Fatal(err)
 		}
 		for _, err := range useAll(t.Context(), damaged) {
 			checkError(t, fmt.Sprint("round ", round), err)
@@ -288,9 +261,6 @@ func useAll(ctx context.Context, dir string) (errs []error) {
 			errs = append(errs, err)
 		}
 	}
-	for _, err := range s.Statements(ctx, 0) {
-		try(err)
-	}
 	for _, err := range s.Nodes(ctx, stemma.KindCommit, "") {
 		try(err)
 	}
@@ -325,62 +295,58 @@ func useAll(ctx context.Context, dir string) (errs []error) {
 }
 
 func TestLockedByAnotherProcess(t *testing.T) {
-	for _, file := range []string{"evidence.db", "graph.db"} {
-		dir := filled(t, 1)
-		s := mustOpen(t, dir, "acme")
-		s.SetWait(100 * time.Millisecond)
-		db, err := sql.Open("sqlite", filepath.Join(dir, file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		db.SetMaxOpenConns(1)
-		if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
-			t.Fatal(err)
-		}
-		err = s.Put(t.Context(), numbered(2))
-		checkError(t, file, err)
-		if !errors.Is(err, stemma.ErrConflict) || !strings.Contains(err.Error(), filepath.Join(dir, file)) {
-			t.Errorf("%s: Put error = %v, want ErrConflict that names it", file, err)
-		}
-		checkWhole(t, dir, 1) // readers are not kept out
-		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		if err := s.Put(short, numbered(2)); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s: Put error = %v, want context.DeadlineExceeded", file, err)
-		}
-		cancel()
-		if _, err := db.Exec("ROLLBACK"); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Put(t.Context(), numbered(2)); err != nil {
-			t.Errorf("%s: Put after the lock: %v", file, err)
-		}
-		if err := errors.Join(db.Close(), s.Close()); err != nil {
-			t.Error(err)
-		}
-		checkWhole(t, dir, 2)
+	const file = "graph.db"
+	dir := filled(t, 1)
+	s := mustOpen(t, dir, "acme")
+	s.SetWait(100 * time.Millisecond)
+	db, err := sql.Open("sqlite", filepath.Join(dir, file))
+	if err != nil {
+		t.Fatal(err)
 	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Put(t.Context(), numbered(2))
+	checkError(t, file, err)
+	if !errors.Is(err, stemma.ErrConflict) || !strings.Contains(err.Error(), filepath.Join(dir, file)) {
+		t.Errorf("%s: Put error = %v, want ErrConflict that names it", file, err)
+	}
+	checkWhole(t, dir, 1) // readers are not kept out
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	if err := s.Put(short, numbered(2)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%s: Put error = %v, want context.DeadlineExceeded", file, err)
+	}
+	cancel()
+	if _, err := db.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(t.Context(), numbered(2)); err != nil {
+		t.Errorf("%s: Put after the lock: %v", file, err)
+	}
+	if err := errors.Join(db.Close(), s.Close()); err != nil {
+		t.Error(err)
+	}
+	checkWhole(t, dir, 2)
 }
 
 func TestDiskFull(t *testing.T) {
-	for _, evidence := range []bool{true, false} {
-		dir := filled(t, 1)
-		s := mustOpen(t, dir, "acme")
-		if err := s.FillDisk(t.Context(), evidence); err != nil {
-			t.Fatal(err)
-		}
-		big := numbered(2)
-		for i := range 400 {
-			big.Scopes = append(big.Scopes, benchCommit(10_000+i))
-		}
-		big.Statements[0].Statement.Predicate = []byte(`"` + strings.Repeat("x", 1<<20) + `"`)
-		err := s.Put(t.Context(), big)
-		checkError(t, "Put", err)
-		if !errors.Is(err, stemma.ErrUnavailable) || !strings.Contains(err.Error(), "disk is full") {
-			t.Errorf("Put error = %v, want ErrUnavailable that says the disk is full", err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		checkWhole(t, dir, 1)
+	dir := filled(t, 1)
+	s := mustOpen(t, dir, "acme")
+	if err := s.FillDisk(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	big := numbered(2)
+	for i := range 400 {
+		big.Scopes = append(big.Scopes, benchCommit(10_000+i))
+	}
+	err := s.Put(t.Context(), big)
+	checkError(t, "Put", err)
+	if !errors.Is(err, stemma.ErrUnavailable) || !strings.Contains(err.Error(), "disk is full") {
+		t.Errorf("Put error = %v, want ErrUnavailable that says the disk is full", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	checkWhole(t, dir, 1)
 }

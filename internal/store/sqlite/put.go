@@ -21,21 +21,16 @@ func (s *Store) Put(ctx context.Context, b store.Batch) error {
 }
 
 func (s *Store) put(ctx context.Context, b store.Batch) error {
-	if s.evidence.readOnly {
-		return s.evidence.denied()
+	if s.graph.readOnly {
+		return s.graph.denied()
 	}
 	scopes, err := store.Check(b)
 	if err != nil {
 		return err
 	}
 	if len(scopes) == 0 && len(b.Marks) == 0 {
-		if len(b.Statements) == 0 {
-			return ctx.Err()
-		}
-		return s.append(ctx, b.Statements)
+		return ctx.Err()
 	}
-	// Always the graph first and the evidence inside: two writers that take two
-	// locks in one order cannot wait for each other.
 	w, err := s.graph.begin(ctx)
 	if err != nil {
 		return err
@@ -45,12 +40,6 @@ func (s *Store) put(ctx context.Context, b store.Batch) error {
 		s.scribe = scribe{} // it may know ids that are undone now
 		return s.graph.fail(err)
 	}
-	if len(b.Statements) > 0 {
-		if err := s.append(ctx, b.Statements); err != nil {
-			s.scribe = scribe{}
-			return err
-		}
-	}
 	if err := w.commit(); err != nil {
 		s.scribe = scribe{}
 		return s.graph.fail(err)
@@ -58,7 +47,7 @@ func (s *Store) put(ctx context.Context, b store.Batch) error {
 	return nil
 }
 
-// DropGraph removes everything but the statements. The room in the file is used
+// DropGraph removes everything. The room in the file is used
 // again by what is stored next.
 func (s *Store) DropGraph(ctx context.Context) error {
 	if err := s.dropGraph(ctx); err != nil {

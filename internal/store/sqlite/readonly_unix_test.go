@@ -44,16 +44,9 @@ func TestReadOnlyChild(t *testing.T) {
 		}
 		n++
 	}
-	statements := 0
-	for _, err := range s.Statements(t.Context(), 0) {
-		if err != nil {
-			fmt.Println("statements:", err)
-		}
-		statements++
-	}
-	fmt.Printf("edges: %v, statements: %d\n", n > 0, statements)
+	fmt.Printf("edges: %v\n", n > 0)
 	for name, err := range map[string]error{
-		"put": s.Put(t.Context(), numbered(3)), "put statement": s.Put(t.Context(), store.Batch{Statements: numbered(3).Statements}),
+		"put":       s.Put(t.Context(), numbered(3)),
 		"put marks": s.Put(t.Context(), store.Batch{Marks: map[string]string{"a": "b"}}), "drop": s.DropGraph(t.Context()),
 	} {
 		fmt.Printf("%s: denied=%v\n", name, errors.Is(err, stemma.ErrDenied))
@@ -61,7 +54,7 @@ func TestReadOnlyChild(t *testing.T) {
 }
 
 func TestReadOnlyDirectory(t *testing.T) {
-	reads := []string{"marks: map[at:2] <nil>", "edges: true, statements: 2", "put: denied=true", "put statement: denied=true", "put marks: denied=true", "drop: denied=true"}
+	reads := []string{"marks: map[at:2] <nil>", "edges: true", "put: denied=true", "put marks: denied=true", "drop: denied=true"}
 	denied := []string{"open: denied=true"}
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, dir string)
@@ -75,7 +68,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 		}, 0o444, reads},
 		"with a log alone": {func(t *testing.T, dir string) {
 			leaveLog(t, dir)
-			for _, file := range []string{"evidence.db-shm", "graph.db-shm"} {
+			for _, file := range []string{"graph.db-shm"} {
 				if err := os.Remove(filepath.Join(dir, file)); err != nil {
 					t.Fatal(err)
 				}
@@ -86,7 +79,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 			change(t, filepath.Join(dir, "graph.db"), "PRAGMA user_version = 0")
 		}, 0o444, append(denied, "run once with write permission")},
 		"empty": {func(t *testing.T, dir string) {
-			for _, file := range []string{"evidence.db", "graph.db", "lock"} {
+			for _, file := range []string{"graph.db", "lock"} {
 				if err := os.Remove(filepath.Join(dir, file)); err != nil {
 					t.Fatal(err)
 				}
@@ -95,7 +88,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := sharedDir(t)
-			for _, file := range []string{"evidence.db", "graph.db", "lock"} {
+			for _, file := range []string{"graph.db", "lock"} {
 				copyFile(t, filepath.Join(filled(t, 2), file), filepath.Join(dir, file), 0o644)
 			}
 			test.prepare(t, dir)
@@ -132,10 +125,9 @@ func leaveLog(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	for _, file := range []string{"evidence.db", "graph.db"} {
-		for _, suffix := range []string{"", "-wal", "-shm"} {
-			copyFile(t, filepath.Join(source, file+suffix), filepath.Join(dir, file+suffix), 0o644)
-		}
+	const file = "graph.db"
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		copyFile(t, filepath.Join(source, file+suffix), filepath.Join(dir, file+suffix), 0o644)
 	}
 }
 

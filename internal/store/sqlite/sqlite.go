@@ -1,26 +1,17 @@
 // Package sqlite answers how the facts of one organisation are kept on one
-// machine: it is the store of a laptop and of a small server, in two SQLite
-// files of one directory, without cgo. Begin with [Open].
+// machine: it is the store of a laptop and of a small server, in SQLite files,
+// without cgo. Begin with [Open] for the graph and [OpenEvidence] for the
+// evidence, which is in a directory of its own.
 //
-// evidence.db holds the statements. It is the truth: append-only, migrated from
-// version to version, and synced to the disk before Put returns.
+// evidence.db holds the envelopes. It is the truth: append-only, migrated from
+// version to version, and synced to the disk before a call that writes returns.
 //
 // graph.db holds what was derived from the statements and from git. A graph of
 // another version is dropped and made anew, with no marks in it, so that the
-// next index run fills it. A Put of the graph survives the death of the process;
-// a power cut may undo the last of them, each as a whole and with its marks, and
-// the next index run does them again. Syncing each of them would buy nothing
-// that cannot be had again.
-//
-// # One Put, two files
-//
-// No transaction spans both files. A Put writes its part of the graph, then
-// commits its statements, then commits its part of the graph. What can be wrong
-// with a batch shows while it is written, when nothing is committed yet; so the
-// graph is all or none, and no fact of the graph is there without its statement.
-// If the process dies between the two commits the statements are there and the
-// graph is as it was; the same Put, which is what a run that never heard of
-// success does, finds the statements by their keys and stores the rest.
+// next index run fills it. A Put survives the death of the process; a power cut
+// may undo the last of them, each as a whole and with its marks, and the next
+// index run does them again. Syncing each of them would buy nothing that cannot
+// be had again.
 //
 // # Many at once
 //
@@ -30,7 +21,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
@@ -44,7 +34,6 @@ import (
 // [Open]. It fulfils the contract of [store.Store].
 type Store struct {
 	organisation string
-	evidence     *database
 	graph        *database
 	scribe       scribe // guarded by graph's write lock
 	words        atomic.Pointer[words]
@@ -62,8 +51,8 @@ const writerWait = 30 * time.Second
 //
 // In a directory that cannot be written the store can be read, and every write
 // is ErrDenied. The error is ErrDenied where neither is possible, ErrConflict
-// where a newer stemma has changed the evidence, and ErrInvalid where a file is
-// damaged or is no store.
+// where another version of stemma has changed it meanwhile, and ErrInvalid where
+// the file is damaged or is no store.
 func Open(ctx context.Context, dir, organisation string) (*Store, error) {
 	if organisation == "" {
 		return nil, fmt.Errorf("open store %s: no organisation: %w", dir, stemma.ErrInvalid)
@@ -73,17 +62,14 @@ func Open(ctx context.Context, dir, organisation string) (*Store, error) {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	s := &Store{organisation: organisation}
-	if s.evidence, err = openDatabase(ctx, evidenceFile(dir)); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
 	if s.graph, err = openDatabase(ctx, graphFile(dir)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store: %w", err), s.evidence.close())
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
 }
 
-// Close lets go of the files. Loops that still run go on to their end. Closing
+// Close lets go of the file. Loops that still run go on to their end. Closing
 // again does nothing; any other call after it is ErrUnavailable.
 func (s *Store) Close() error {
-	return errors.Join(s.graph.shut(), s.evidence.shut())
+	return s.graph.shut()
 }

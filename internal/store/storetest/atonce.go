@@ -16,7 +16,6 @@ import (
 // loops names every loop that a store gives, over a value of no matter.
 func loops(ctx context.Context, s store.Store) map[string]iter.Seq2[any, error] {
 	return map[string]iter.Seq2[any, error]{
-		"Statements":      untyped(s.Statements(ctx, 0)),
 		"Nodes":           untyped(s.Nodes(ctx, stemma.KindCommit, "")),
 		"Edges":           untyped(s.Edges(ctx, store.EdgeQuery{})),
 		"Edges to":        untyped(s.Edges(ctx, store.EdgeQuery{To: []stemma.NodeID{node(stemma.KindRepository, "r")}})),
@@ -48,8 +47,7 @@ func filled(t *testing.T, b Backend) store.Store {
 	t.Helper()
 	s := open(t, b, org)
 	put(t, s, store.Batch{
-		Statements: []store.KeyedStatement{statement("git", "1", `1`), statement("git", "2", `2`), statement("git", "3", `3`)},
-		Scopes:     commits(300),
+		Scopes: commits(300),
 	})
 	return s
 }
@@ -78,8 +76,7 @@ func testLoops(t *testing.T, b Backend) {
 				break
 			}
 			if err := s.Put(ctx, store.Batch{
-				Statements: []store.KeyedStatement{statement("in", fmt.Sprint(name, n), `1`)},
-				Scopes:     []store.Scope{commit(n)}, Marks: map[string]string{"in": name},
+				Scopes: []store.Scope{commit(n)}, Marks: map[string]string{"in": name},
 			}); err != nil {
 				t.Fatalf("%s: Put inside: %v", name, err)
 			}
@@ -162,9 +159,8 @@ func testWriters(t *testing.T, b Backend) {
 				shared := commit(100_000)
 				shared.Tally.Time = int64(w*rounds + r)
 				err := handles[w%2].Put(t.Context(), store.Batch{
-					Statements: []store.KeyedStatement{statement("git", fmt.Sprint(w, "-", r), `1`)},
-					Scopes:     []store.Scope{commit(w*rounds + r), shared},
-					Marks:      map[string]string{fmt.Sprint("w", w): fmt.Sprint(r)},
+					Scopes: []store.Scope{commit(w*rounds + r), shared},
+					Marks:  map[string]string{fmt.Sprint("w", w): fmt.Sprint(r)},
 				})
 				if err != nil {
 					t.Errorf("Put: %v", err)
@@ -191,9 +187,6 @@ func testWriters(t *testing.T, b Backend) {
 		}
 	}
 	same(t, "content", got, want(append(commits(writers*rounds), shared), marks))
-	if got, want := len(all(t, s.Statements(t.Context(), 0))), writers*rounds; got != want {
-		t.Errorf("%d statements are stored, want %d", got, want)
-	}
 }
 
 // Readers are never turned away and never see half a batch.
@@ -278,7 +271,7 @@ func oneRound(ctx context.Context, s store.Store) error {
 func testCancelledPut(t *testing.T, b Backend) {
 	s := open(t, b, org)
 	put(t, s, store.Batch{Scopes: commits(10)})
-	batch := store.Batch{Statements: []store.KeyedStatement{statement("git", "1", `1`)}, Scopes: commits(3000), Marks: map[string]string{"at": "1"}}
+	batch := store.Batch{Scopes: commits(3000), Marks: map[string]string{"at": "1"}}
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -309,9 +302,6 @@ func testCancelledPut(t *testing.T, b Backend) {
 	}
 	put(t, s, batch)
 	same(t, "content", dump(t, s), want(batch.Scopes, batch.Marks))
-	if got := len(all(t, s.Statements(t.Context(), 0))); got != 1 {
-		t.Errorf("%d statements are stored, want 1", got)
-	}
 }
 
 func testCancelledLoop(t *testing.T, b Backend) {
@@ -371,9 +361,8 @@ func testClose(t *testing.T, b Backend) {
 	_, nodeErr := s.Node(ctx, stemma.CommitID("c"))
 	_, marksErr := s.Marks(ctx)
 	for name, err := range map[string]error{
-		"Put":           s.Put(ctx, store.Batch{Scopes: commits(1)}),
-		"Put statement": s.Put(ctx, store.Batch{Statements: []store.KeyedStatement{statement("a", "b", `1`)}}),
-		"DropGraph":     s.DropGraph(ctx), "Node": nodeErr, "Marks": marksErr,
+		"Put":       s.Put(ctx, store.Batch{Scopes: commits(1)}),
+		"DropGraph": s.DropGraph(ctx), "Node": nodeErr, "Marks": marksErr,
 	} {
 		if !errors.Is(err, stemma.ErrUnavailable) {
 			t.Errorf("%s after Close: error = %v, want ErrUnavailable", name, err)

@@ -267,12 +267,3 @@ func commits(n int) []store.Scope {
 	}
 	return scopes
 }
-
-func statement(source, event, predicate string) store.KeyedStatement {
-	return store.KeyedStatement{Source: source, EventID: event, Statement: stemma.Statement{
-		Type:          stemma.StatementType,
-		Subject:       []stemma.Subject{{Name: "n <&> \u2028 é", URI: "u:" + source, Digest: map[string]string{"sha256": "0f"}}},
-		PredicateType: "https://example.test/p/v1",
-		Predicate:     []byte(predicate),
-	}}
-}

@@ -16,9 +16,8 @@ import (
 func testPutAgain(t *testing.T, b Backend) {
 	s := open(t, b, org)
 	batch := store.Batch{
-		Statements: []store.KeyedStatement{statement("git", "1", `1`)},
-		Scopes:     commits(50),
-		Marks:      map[string]string{"at": "1"},
+		Scopes: commits(50),
+		Marks:  map[string]string{"at": "1"},
 	}
 	put(t, s, batch)
 	wanted := want(batch.Scopes, batch.Marks)
@@ -26,9 +25,6 @@ func testPutAgain(t *testing.T, b Backend) {
 	for _, again := range []store.Store{s, open(t, b, org)} {
 		put(t, again, batch)
 		same(t, "content put again", dump(t, s), wanted)
-	}
-	if got := len(all(t, s.Statements(t.Context(), 0))); got != 1 {
-		t.Errorf("%d statements are stored, want 1", got)
 	}
 
 	// An edge that is given twice in one scope is one edge.
@@ -170,30 +166,11 @@ func testAtomic(t *testing.T, b Backend) {
 	same(t, "content after bad batches", dump(t, open(t, b, org)), want(commits(30), good.Marks))
 }
 
-func testAtomicStatements(t *testing.T, b Backend) {
-	s := open(t, b, org)
-	for _, bad := range []store.Scope{
-		{ID: node("hat", "x")},
-		{ID: stemma.CommitID("x"), Attribution: &stemma.Attribution{Commit: "x", RestOwner: 3}}, // found while writing
-	} {
-		err := s.Put(t.Context(), store.Batch{
-			Statements: []store.KeyedStatement{statement("git", "1", `1`)},
-			Scopes:     []store.Scope{commit(1), bad},
-		})
-		if !errors.Is(err, stemma.ErrInvalid) {
-			t.Errorf("Put error = %v, want ErrInvalid", err)
-		}
-	}
-	same(t, "statements", all(t, s.Statements(t.Context(), 0)), nil)
-	same(t, "content", dump(t, s), content{})
-}
-
 func testDropGraph(t *testing.T, b Backend) {
 	s := open(t, b, org)
 	batch := store.Batch{
-		Statements: []store.KeyedStatement{statement("git", "1", `1`)},
-		Scopes:     commits(300),
-		Marks:      map[string]string{"at": "1"},
+		Scopes: commits(300),
+		Marks:  map[string]string{"at": "1"},
 	}
 	put(t, s, batch)
 	before := dump(t, s)
@@ -201,15 +178,12 @@ func testDropGraph(t *testing.T, b Backend) {
 		t.Fatal(err)
 	}
 	same(t, "content after DropGraph", dump(t, s), content{})
-	if got := len(all(t, s.Statements(t.Context(), 0))); got != 1 {
-		t.Errorf("%d statements are left, want 1", got)
-	}
 	// In another order and in other batches: the content is the same.
 	slices.Reverse(batch.Scopes)
 	for chunk := range slices.Chunk(batch.Scopes, 70) {
 		put(t, s, store.Batch{Scopes: chunk})
 	}
-	put(t, s, store.Batch{Statements: batch.Statements, Marks: batch.Marks})
+	put(t, s, store.Batch{Marks: batch.Marks})
 	same(t, "content refilled", dump(t, s), before)
 }
 
@@ -289,14 +263,12 @@ func randomScope(rnd *rand.Rand) store.Scope {
 
 func testOrganisations(t *testing.T, b Backend) {
 	acme, other := open(t, b, org), open(t, b, "other")
-	put(t, acme, store.Batch{Statements: []store.KeyedStatement{statement("git", "1", `1`)}, Scopes: commits(20), Marks: map[string]string{"at": "1"}})
+	put(t, acme, store.Batch{Scopes: commits(20), Marks: map[string]string{"at": "1"}})
 	same(t, "content of the other", dump(t, other), content{})
-	same(t, "statements of the other", all(t, other.Statements(t.Context(), 0)), nil)
 
-	put(t, other, store.Batch{Statements: []store.KeyedStatement{statement("git", "1", `2`)}, Scopes: commits(3)})
+	put(t, other, store.Batch{Scopes: commits(3)})
 	same(t, "content of acme", dump(t, acme), want(commits(20), map[string]string{"at": "1"}))
 	same(t, "content of the other", dump(t, other), want(commits(3), nil))
-	same(t, "statements of the other", keyed(all(t, other.Statements(t.Context(), 0))), []store.KeyedStatement{statement("git", "1", `2`)})
 	if got := all(t, other.CommitsTouching(t.Context(), []string{"doc/10.md"})); len(got) != 0 {
 		t.Errorf("the other finds commits of acme by path: %q", got)
 	}
@@ -314,22 +286,14 @@ func testOrganisations(t *testing.T, b Backend) {
 func testReopen(t *testing.T, b Backend) {
 	s := open(t, b, org)
 	batch := store.Batch{
-		Statements: []store.KeyedStatement{statement("git", "1", `1`), statement("git", "2", `1`)},
-		Scopes:     commits(40), Marks: map[string]string{"at": "1"},
+		Scopes: commits(40), Marks: map[string]string{"at": "1"},
 	}
 	put(t, s, batch)
-	statements := all(t, s.Statements(t.Context(), 0))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, b, org)
 	same(t, "content", dump(t, again), want(batch.Scopes, batch.Marks))
-	same(t, "statements", all(t, again.Statements(t.Context(), 0)), statements)
 	put(t, again, batch)
-	same(t, "statements put again", all(t, again.Statements(t.Context(), 0)), statements)
-	put(t, again, store.Batch{Statements: []store.KeyedStatement{statement("git", "3", `1`)}})
-	after := all(t, again.Statements(t.Context(), statements[1].Sequence))
-	if len(after) != 1 || after[0].EventID != "3" {
-		t.Errorf("after reopening, the new statements are %+v, want the third alone", after)
-	}
+	same(t, "content put again", dump(t, again), want(batch.Scopes, batch.Marks))
 }

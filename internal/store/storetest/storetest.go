@@ -20,10 +20,6 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		name string
 		run  func(*testing.T, Backend)
 	}{
-		{"statements keep order, bytes and keys", testStatements},
-		{"statement idempotency", testStatementIdempotency},
-		{"statement idempotency at once", testStatementsAtOnce},
-		{"invalid statements", testInvalidStatements},
 		{"marks", testMarks},
 		{"empty store", testEmpty},
 		{"nodes", testNodes},
@@ -50,7 +46,6 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		{"later scope of a batch wins", testLaterScopeWins},
 		{"orphans are swept", testSweep},
 		{"bad batch changes nothing", testAtomic},
-		{"statements of a bad batch are not stored", testAtomicStatements},
 		{"drop graph and refill", testDropGraph},
 		{"drop graph under another handle", testDropUnderHandle},
 		{"random batches equal a model", testModel},

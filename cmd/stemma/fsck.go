@@ -132,8 +132,8 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 		return err
 	}
 	cfg.Trust = known.Trust
-	if cfg.Key, err = organisationKey(); err != nil {
-		return err
+	if cfg.Key, err = readOrganisationKey(); err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
+		return err // otherwise it is named with the keys
 	}
 	if _, err := os.Stat(filepath.Join(s.home, "vault")); err == nil {
 		v, err := openVault(ctx, s)

@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +14,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/reconcile"
 	"github.com/stemma-dev/stemma/internal/record"
@@ -75,7 +81,7 @@ func readSpine(ctx context.Context) (*spine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(home, "evidence.db")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(home, "evidence.db")); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, hinted{fmt.Errorf("nothing is recorded in %s: %w", home, stemma.ErrNotFound), "stemma index and stemma record make the first entries"}
 	}
 	s := &spine{home: home, tree: &tlog.Tree{Fetch: tlog.Folder(filepath.Join(home, "tlog"))}}
@@ -182,6 +188,9 @@ func durableHead(s *spine) (*tlog.Head, string, error) {
 func checkKeys(fault func(record.Fault)) (int, error) {
 	dir, keys, err := machineKeys()
 	bad := func(name string, err error) error {
+		if err == nil {
+			return nil
+		}
 		if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrConflict) || errors.Is(err, stemma.ErrNotFound) {
 			fault(record.Fault{Where: "keys/" + name, Reason: err.Error()})
 			return nil
@@ -189,31 +198,77 @@ func checkKeys(fault func(record.Fault)) (int, error) {
 		return err
 	}
 	if err != nil {
-		return 0, bad("signing", err)
+		// Whatever it is, the keys cannot be read, and what follows rests on them.
+		fault(record.Fault{Where: "keys/signing", Reason: err.Error()})
+		return 0, nil
 	}
 	if len(keys) == 0 {
 		return 0, nil
 	}
 	n := len(keys)
-	if _, err := filekey.Current(dir); err != nil {
-		if err := bad("signing", err); err != nil {
+	for _, info := range keys {
+		if err := bad("signing-"+info.ID+".json", checkKeyInfo(dir, info)); err != nil {
 			return n, err
 		}
 	}
-	public, err := ownLogKeyText()
+	if _, err := filekey.Current(dir); err != nil {
+		fault(record.Fault{Where: "keys/signing", Reason: err.Error()})
+	}
+	public, err := readKeyFile(filepath.Join(dir, logPublicFile))
+	if err == nil {
+		_, err = tlog.NewKeys(public, nil, 0)
+	}
 	if err != nil {
-		return n, bad(logPublicFile, err)
+		if err := bad(logPublicFile, err); err != nil {
+			return n, err
+		}
+		public = ""
 	}
 	n++
-	secret, err := os.ReadFile(filepath.Join(dir, logKeyFile))
+	secret, err := readKeyFile(filepath.Join(dir, logKeyFile))
+	if err == nil {
+		var derived string
+		if derived, err = tlog.VerifierKey(secret); err == nil && public != "" && derived != public {
+			err = fmt.Errorf("it is not the key in %s: %w", logPublicFile, stemma.ErrConflict)
+		}
+	}
 	if err != nil {
-		return n, bad(logKeyFile, fmt.Errorf("%v: %w", err, stemma.ErrNotFound))
+		if err := bad(logKeyFile, err); err != nil {
+			return n, err
+		}
 	}
-	derived, err := tlog.VerifierKey(string(secret))
-	if err == nil && derived != public {
-		err = fmt.Errorf("it is not the key in %s: %w", logPublicFile, stemma.ErrConflict)
+	n++
+	_, err = readOrganisationKey()
+	return n, bad(orgKeyFile, err)
+}
+
+// checkKeyInfo checks that what is known of a signing key is as it was written,
+// and of that key.
+func checkKeyInfo(dir string, info ownKey) error {
+	path := filepath.Join(dir, "signing-"+info.ID+".json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("%v: %w", err, stemma.ErrNotFound)
 	}
-	return n, bad(logKeyFile, err)
+	again, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	if string(text) != string(again)+"\n" {
+		return fmt.Errorf("it is not as it was written: %w", stemma.ErrInvalid)
+	}
+	public, err := attest.DecodeKey(info.Public)
+	if err != nil {
+		return err
+	}
+	want := filekey.ECDSA
+	if _, ok := public.(ed25519.PublicKey); ok {
+		want = filekey.Ed25519
+	}
+	if info.Algorithm != want {
+		return fmt.Errorf("algorithm %q, and the key is of %q: %w", info.Algorithm, want, stemma.ErrInvalid)
+	}
+	return nil
 }
 
 // deriveAgain derives the graph of the repository into a folder of its own.
@@ -359,17 +414,71 @@ func logFolder() (string, error) {
 }
 
 // organisationKey is what keyed hashes of content are made with. It stays on
-// this machine.
+// this machine. Its file has the key in hex and the beginning of the SHA-256 of
+// that, so that damage of it is seen.
 func organisationKey() ([]byte, error) {
 	dir, err := keysDir()
 	if err != nil {
 		return nil, err
 	}
-	text, err := readOrMake(filepath.Join(dir, orgKeyFile), func() (string, error) { return randomHex(32) })
+	path := filepath.Join(dir, orgKeyFile)
+	text, err := readOrMake(path, func() (string, error) {
+		key, err := randomHex(32)
+		return key + "-" + checkOf(key), err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("key of the organisation: %w", err)
 	}
-	return []byte(text), nil
+	return parseOrganisationKey(path, text)
+}
+
+func checkOf(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:4])
+}
+
+func parseOrganisationKey(path, text string) ([]byte, error) {
+	key, check, _ := strings.Cut(text, "-")
+	if len(key) != 64 || check != checkOf(key) {
+		return nil, fmt.Errorf("%s is damaged; put back a copy of it: %w", path, stemma.ErrInvalid)
+	}
+	return []byte(key), nil
+}
+
+// readOrganisationKey reads the key, and does not make one.
+func readOrganisationKey() ([]byte, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, orgKeyFile)
+	text, err := readKeyFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseOrganisationKey(path, text)
+}
+
+// readKeyFile reads a file that readOrMake made: one line, as it was written.
+func readKeyFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		kind := stemma.ErrDenied
+		if errors.Is(err, fs.ErrNotExist) {
+			kind = stemma.ErrNotFound
+		}
+		return "", fmt.Errorf("%v: %w", err, kind)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return "", fmt.Errorf("%v: %w", err, stemma.ErrUnavailable)
+	}
+	line, ok := strings.CutSuffix(string(text), "\n")
+	if !ok || line == "" || line != strings.TrimSpace(line) {
+		return "", fmt.Errorf("%s is damaged: not one line: %w", path, stemma.ErrInvalid)
+	}
+	return line, nil
 }
 
 // maxKeyFile is the size in bytes over which no file of a key is read.

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stemma-dev/stemma/internal/record"
+)
+
+// Every byte of every key file of this machine, changed, is named; but for the
+// time from which a key is good, which nothing else says: a changed one is
+// another time, and the evidence that the key signed tells whether it can be.
+func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STEMMA_DIR", dir)
+	s, err := openSpine(t.Context(), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	check := func() (faults []record.Fault) {
+		t.Helper()
+		if _, err := checkKeys(func(f record.Fault) { faults = append(faults, f) }); err != nil {
+			t.Fatalf("checkKeys: %v", err)
+		}
+		return faults
+	}
+	if faults := check(); len(faults) > 0 {
+		t.Fatalf("faults in what is whole: %v", faults)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "keys", "*"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("the key files are %q, %v", files, err)
+	}
+	for _, path := range files {
+		if filepath.Base(path) == ".gitignore" {
+			continue // keeps the folder out of a repository, and is no key
+		}
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := bytes.Index(whole, []byte(`"notBefore": "`))
+		for at := range whole {
+			if from >= 0 && at >= from+14 && at < from+14+len("2006-01-02T15:04:05Z") {
+				continue
+			}
+			if filepath.Base(path) == "signing.current" && at == len(whole)-1 {
+				continue // the newline, for which any space will do
+			}
+			changed := bytes.Clone(whole)
+			changed[at] ^= 1
+			if err := os.WriteFile(path, changed, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if faults := check(); len(faults) == 0 {
+				t.Errorf("%s: byte %d (%q) changed is not named", filepath.Base(path), at, whole[at])
+			}
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSubmissionsOfAnInput(t *testing.T) {
+	long := strings.Repeat("x", record.MaxSubmission+10)
+	r := &submissionReader{in: bufio.NewReader(strings.NewReader("{\"a\": 1}\n\n" + long + "\n{\"b\": 2}\n  \n{\"c\": 3}"))}
+	var got []string
+	for {
+		text, line, err := r.next()
+		if err == io.EOF {
+			break
+		}
+		switch {
+		case err != nil:
+			got = append(got, "error in line "+string(rune('0'+line)))
+		default:
+			got = append(got, string(rune('0'+line))+strings.TrimSpace(string(text)))
+		}
+	}
+	want := `1{"a": 1}|error in line 3|4{"b": 2}|6{"c": 3}`
+	if strings.Join(got, "|") != want {
+		t.Errorf("documents %q, want %q", strings.Join(got, "|"), want)
+	}
+	one := &submissionReader{in: bufio.NewReader(strings.NewReader("{\n  \"a\": 1\n}\n"))}
+	if text, line, err := one.next(); err != nil || line != 1 || !strings.Contains(string(text), "\n") {
+		t.Errorf("a document over several lines: %q, line %d, %v", text, line, err)
+	}
+	if _, _, err := one.next(); err != io.EOF {
+		t.Errorf("after it: %v, want io.EOF", err)
+	}
+}

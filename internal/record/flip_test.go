@@ -316,6 +316,9 @@ func (p *pageMap) holdsNothing(at int) string {
 	if in >= length+2*cells && in < content {
 		return "space of a page that no row has taken"
 	}
+	if head[0] == 13 && p.isRowID(head, cells, in) {
+		return "a row's place for its id, which is the key and not read there"
+	}
 	if in == 1 || in == 2 {
 		return "a page header: list of free blocks, when it is empty"
 	}
@@ -327,6 +330,25 @@ func (p *pageMap) holdsNothing(at int) string {
 		block = next
 	}
 	return ""
+}
+
+// isRowID reports whether a byte of a table's leaf is the type of a row's first
+// column: in our tables that is the INTEGER PRIMARY KEY, which is kept as the
+// key of the row and as NULL in its place.
+func (p *pageMap) isRowID(page []byte, cells, in int) bool {
+	for i := range cells {
+		at := int(binary.BigEndian.Uint16(page[8+2*i:]))
+		for range 2 { // the length of the row, and its key
+			for page[at] >= 0x80 {
+				at++
+			}
+			at++
+		}
+		if at+1 == in && page[in] == 0 { // after the length of the row's header
+			return true
+		}
+	}
+	return false
 }
 
 // What somebody who can write the disk, and has every key, may try: the check

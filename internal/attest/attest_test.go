@@ -33,10 +33,12 @@ func TestPublishedDSSEVector(t *testing.T) {
 	if got, want := string(e.PAE()), "DSSEv1 29 http://example.com/HelloWorld 11 hello world"; got != want {
 		t.Errorf("PAE = %q, want %q", got, want)
 	}
-	key := &ecdsa.PublicKey{
-		Curve: elliptic.P256(),
-		X:     bigInt("46950820868899156662930047687818585632848591499744589407958293238635476079160"),
-		Y:     bigInt("5640078356564379163099075877009565129882514886557779369047442380624545832820"),
+	point := append([]byte{4}, // uncompressed (SEC 1, section 2.3.3)
+		bigInt("46950820868899156662930047687818585632848591499744589407958293238635476079160").FillBytes(make([]byte, 32))...)
+	point = append(point, bigInt("5640078356564379163099075877009565129882514886557779369047442380624545832820").FillBytes(make([]byte, 32))...)
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		t.Fatal(err)
 	}
 	sum := sha256.Sum256(e.PAE())
 	sig := e.Signatures[0].Sig // the vector has r and s side by side

@@ -88,7 +88,7 @@ func follows(a, b []addedLine, i, j int) bool {
 
 // unique gives the pairs of lines that each side has once, in the order of a.
 func unique(a, b []addedLine, anchor int) []pair {
-	type place struct{ a, b, inA, inB int }
+	type place struct{ b, inA, inB int }
 	places := make(map[git.Line]*place, len(b))
 	for j, l := range b {
 		if l.line.Weight() < anchor {

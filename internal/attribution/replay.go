@@ -41,10 +41,6 @@ const (
 
 func owned(owner int) Mark { return Mark{Owner: owner, Edited: Base} }
 
-func (m Mark) equal(n Mark) bool {
-	return m.Owner == n.Owner && m.Edited == n.Edited && slices.Equal(m.May, n.May)
-}
-
 // Writer made the difference between two states.
 type Writer struct {
 	Owner  int  // index that the caller chose, or Nobody

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -349,7 +348,7 @@ func (b *base) squash(branch, message string) {
 func (b *base) before() string {
 	clock := b.clock
 	b.clock = 1_770_000_000
-	id := b.git("commit-tree", "HEAD^{tree}", "-p", b.root, "-m", fmt.Sprint("before"))
+	id := b.git("commit-tree", "HEAD^{tree}", "-p", b.root, "-m", "before")
 	b.clock = clock
 	return id
 }

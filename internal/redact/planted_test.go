@@ -160,9 +160,11 @@ var plantedKinds = []planted{
 		return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE" + " KEY", Bytes: der}))
 	}, nil},
 	{"private key, EC", func(r *rand.Rand) string {
-		d := new(big.Int).SetBytes(drawnBytes(r, 31))
-		x, y := elliptic.P256().ScalarBaseMult(d.Bytes())
-		der, err := x509.MarshalECPrivateKey(&ecdsa.PrivateKey{PublicKey: ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}, D: d})
+		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append([]byte{0}, drawnBytes(r, 31)...))
+		if err != nil {
+			panic(err)
+		}
+		der, err := x509.MarshalECPrivateKey(key)
 		if err != nil {
 			panic(err)
 		}

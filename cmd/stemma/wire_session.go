@@ -272,6 +272,10 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	if ledger.Recorder == nil {
 		return 0, ledger.Why
 	}
+	owner, err := b.owner(ctx)
+	if err != nil {
+		return 0, err
+	}
 	parts := make(map[string]agent.Tale)
 	for _, t := range known {
 		parts[t.Key] = t
@@ -308,7 +312,7 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 			var items []record.Item
 			if n == 0 {
 				items = []record.Item{{Name: "session", Content: vault.Content{
-					Session: s.Key(), Owners: []string{b.me()}, Author: b.me(), Class: vault.ClassContent, Media: "application/json", Bytes: text,
+					Session: s.Key(), Owners: []string{owner}, Author: owner, Class: vault.ClassContent, Media: "application/json", Bytes: text,
 				}}}
 			}
 			sub, err := record.NewSubmission(st, items...)
@@ -331,6 +335,20 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 		kept++
 	}
 	return kept, nil
+}
+
+// localUser is the identity of whoever works on this machine.
+const localUser = "user:local"
+
+// owner is the pseudonym of whoever works on this machine, as the vault made it:
+// erasing the person destroys the link to it.
+func (b *bench) owner(ctx context.Context) (string, error) {
+	v, err := openVault(ctx, b.spine)
+	if err != nil {
+		return "", err
+	}
+	defer v.Close()
+	return v.Pseudonym(ctx, localUser)
 }
 
 func sessionsRead(all []*imported) []agent.Session {

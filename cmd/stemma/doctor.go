@@ -119,7 +119,7 @@ func (o *options) diagnose() (diagnosis, error) {
 			continue
 		}
 		at, err := time.Parse(time.RFC3339, d.Heard[name])
-		if err != nil || time.Now().Sub(at) > quietAgent {
+		if err != nil || time.Since(at) > quietAgent {
 			d.Notes = append(d.Notes, name+" was not heard from in this repository for two weeks")
 		}
 		d.Notes = append(d.Notes, name+" is untested against the live agent: its payloads are read after their documentation")

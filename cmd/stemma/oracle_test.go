@@ -27,7 +27,6 @@ import (
 type writer struct {
 	session string // "" for the person
 	gap     bool   // a hook around it was withheld: unknown is right
-	edited  bool   // both wrote at it: ai-edited is right too
 }
 
 // trueLine is a line with the truth.

@@ -69,6 +69,9 @@ in, and all are pushed. --dry-run shows what would be written.`,
 			if err != nil {
 				return err
 			}
+			if soon {
+				return o.syncSoon(ctx, s)
+			}
 			b, err := open(ctx, o.path, o.store)
 			if err != nil {
 				return err

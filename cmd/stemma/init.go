@@ -22,7 +22,7 @@ import (
 
 func newInit(o *options) *cobra.Command {
 	var agents []string
-	var here, yes, noGit bool
+	var here, yes, noGit, assisted bool
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Install the hooks that capture what agents do",
@@ -46,7 +46,7 @@ Nothing of this is needed for index, log, show and blame.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := o.installConfig(cmd, agents, here, noGit)
+			cfg, err := o.installConfig(cmd, agents, here, noGit, assisted)
 			if err != nil {
 				return err
 			}
@@ -90,19 +90,25 @@ Nothing of this is needed for index, log, show and blame.`,
 	f.StringArrayVar(&agents, "agent", nil, "install for this `agent`, found or not ("+strings.Join(install.Agents(), ", ")+"); may be repeated")
 	f.BoolVar(&here, "repository-only", false, "use the agents' settings of this repository instead of the user's")
 	f.BoolVar(&noGit, "no-git-hooks", false, "leave git's hooks alone; sync by hand or in CI")
+	f.BoolVar(&assisted, "assisted-by", false, "also name agents in commit messages: \"Assisted-by: AGENT:MODEL\"")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
 // installConfig finds the work tree, the folder of hooks and the programs.
-func (o *options) installConfig(cmd *cobra.Command, agents []string, here, noGit bool) (install.Config, error) {
+func (o *options) installConfig(cmd *cobra.Command, agents []string, here, noGit, assisted bool) (install.Config, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return install.Config{}, fmt.Errorf("home: %v: %w", err, stemma.ErrUnavailable)
 	}
 	cfg := install.Config{Home: home, Agents: agents}
-	if cfg.Hook, cfg.Sync, err = programs(); err != nil {
+	var self string
+	if cfg.Hook, self, err = programs(); err != nil {
 		return cfg, err
+	}
+	cfg.Sync = self + " sync --soon"
+	if assisted {
+		cfg.Assist = self + " assist"
 	}
 	repo, err := git.Open(cmd.Context(), o.path, git.Config{})
 	if err != nil {
@@ -126,9 +132,9 @@ func (o *options) installConfig(cmd *cobra.Command, agents []string, here, noGit
 	return cfg, nil
 }
 
-// programs gives the command lines of the hook and of sync: stemma-hook beside
-// this program, or else the program itself.
-func programs() (hook, sync string, err error) {
+// programs gives the command lines of the hook and of this program: the hook is
+// stemma-hook beside it, or else the program itself.
+func programs() (hook, own string, err error) {
 	self, err := os.Executable()
 	if err == nil {
 		self, err = filepath.EvalSymlinks(self)
@@ -138,9 +144,9 @@ func programs() (hook, sync string, err error) {
 	}
 	beside := filepath.Join(filepath.Dir(self), strings.Replace(filepath.Base(self), "stemma", "stemma-hook", 1))
 	if st, err := os.Stat(beside); err == nil && st.Mode().IsRegular() {
-		return quoteShell(beside), quoteShell(self) + " sync --soon", nil
+		return quoteShell(beside), quoteShell(self), nil
 	}
-	return quoteShell(self) + " hook", quoteShell(self) + " sync --soon", nil
+	return quoteShell(self) + " hook", quoteShell(self), nil
 }
 
 // quoteShell quotes a path for sh.

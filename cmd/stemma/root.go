@@ -66,7 +66,7 @@ unknown, never human.`,
 	flags.StringVar(&o.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVar(&o.noRefresh, "no-refresh", false, "ask the index as it is, even if the repository has moved on")
 	root.AddCommand(newIndex(o), newLog(o), newShow(o), newBlame(o), newStats(o), newTrace(o), newWhy(o), newBench(o), newDump(o),
-		newInit(o), newUninit(o), newSync(o), newCapture(o), newHook(), newDoctor(o),
+		newInit(o), newUninit(o), newSync(o), newCapture(o), newHook(), newAssist(o), newDoctor(o),
 		newPause(o, "pause", "Stop capturing until resume", spool.Pause), newPause(o, "resume", "Go on capturing", spool.Resume))
 	root.AddCommand(newRecord(o), newTlog(o), newFsck(o), newRebuild(o))
 	root.AddCommand(newSession(o))

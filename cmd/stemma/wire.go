@@ -68,14 +68,18 @@ type bench struct {
 	shared   shared
 }
 
+// scratch is where git's shadows are kept from one command to the next.
+func scratch() git.Config {
+	if cache, err := os.UserCacheDir(); err == nil {
+		return git.Config{Scratch: filepath.Join(cache, "stemma")}
+	}
+	return git.Config{}
+}
+
 // open finds the repository and opens its index: in the store at address, where
 // there is one.
 func open(ctx context.Context, path, address string) (*bench, error) {
-	cfg := git.Config{}
-	if cache, err := os.UserCacheDir(); err == nil {
-		cfg.Scratch = filepath.Join(cache, "stemma")
-	}
-	repo, err := git.Open(ctx, path, cfg)
+	repo, err := git.Open(ctx, path, scratch())
 	if err != nil {
 		return nil, err
 	}
@@ -562,6 +566,9 @@ func encodeInterop(format string, a notes.Attributed) ([]byte, error) {
 		return []byte(strings.Join(lines, "\n") + "\n"), nil
 	}
 }
+
+// assistedTrailer is the trailer that names an agent and its model.
+func assistedTrailer(agent string, m stemma.Model) string { return trailers.Assisted(agent, m) }
 
 // hasGitAINote reports whether git-ai left a note on a commit.
 func (b *bench) hasGitAINote(ctx context.Context, commit string) (bool, error) {

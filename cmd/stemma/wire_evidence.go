@@ -300,11 +300,7 @@ func (b *bench) deriveAgain(ctx context.Context, dir string, bar *bar) (store.St
 // openAnew opens the index of a repository after it removed the graph that was
 // there, which cannot be read.
 func openAnew(ctx context.Context, path, address string) (*bench, error) {
-	cfg := git.Config{}
-	if cache, err := os.UserCacheDir(); err == nil {
-		cfg.Scratch = filepath.Join(cache, "stemma")
-	}
-	repo, err := git.Open(ctx, path, cfg)
+	repo, err := git.Open(ctx, path, scratch())
 	if err != nil {
 		return nil, err
 	}

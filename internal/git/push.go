@@ -138,10 +138,7 @@ func (r *Repo) noteBlobs(ctx context.Context, tip string) (map[string]string, er
 // asUser runs git in the repository as the user would, without hooks, and gives
 // what it said on standard error.
 func (r *Repo) asUser(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, r.git, append([]string{"--git-dir=" + r.place.gitDir, "-c", "core.hooksPath=" + os.DevNull}, args...)...)
-	cmd.Dir = cmp.Or(r.place.workTree, r.place.gitDir)
-	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
-	cmd.WaitDelay = 5 * time.Second
+	cmd := r.userCommand(ctx, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Run(); err != nil {
@@ -151,4 +148,13 @@ func (r *Repo) asUser(ctx context.Context, args ...string) (string, error) {
 		return said.String(), fmt.Errorf("%s: %w", clip(printable(strings.TrimSpace(said.String()))), stemma.ErrUnavailable)
 	}
 	return said.String(), nil
+}
+
+// userCommand makes a git process with the user's configuration, without hooks.
+func (r *Repo) userCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, r.git, append([]string{"--git-dir=" + r.place.gitDir, "-c", "core.hooksPath=" + os.DevNull}, args...)...)
+	cmd.Dir = cmp.Or(r.place.workTree, r.place.gitDir)
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
 }

@@ -106,3 +106,27 @@ func (r *Repo) importNotes(ctx context.Context, ref, tip, also string, notes map
 	}
 	return p.wait()
 }
+
+// Staged gives the paths that the next commit changes, as the user's git sees
+// them. It reads his configuration and runs nothing of it.
+func (r *Repo) Staged(ctx context.Context) ([]string, error) {
+	cmd := r.userCommand(ctx, "diff", "--cached", "--name-only", "--no-renames", "--no-ext-diff", "-z")
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("staged paths: %v: %w", err, stemma.ErrUnavailable)
+	}
+	return strings.FieldsFunc(string(out), func(c rune) bool { return c == 0 }), nil
+}
+
+// AddTrailers adds trailers to a message in a file, each that it does not have
+// (git-interpret-trailers(1)).
+func (r *Repo) AddTrailers(ctx context.Context, file string, trailers []string) error {
+	args := []string{"interpret-trailers", "--in-place", "--if-exists=addIfDifferent", "--no-divider"}
+	for _, t := range trailers {
+		args = append(args, "--trailer="+t)
+	}
+	if _, err := r.asUser(ctx, append(args, "--", file)...); err != nil {
+		return fmt.Errorf("add trailers: %w", err)
+	}
+	return nil
+}

@@ -11,6 +11,9 @@ import (
 // (githooks(5)). None of them can stop git.
 var gitHooks = []string{"post-commit", "post-rewrite", "post-merge", "post-checkout", "pre-push"}
 
+// assistHook is the hook of git that writes the trailer, where it is wanted.
+const assistHook = "prepare-commit-msg"
+
 const (
 	blockBegin = "# >>> stemma >>>"
 	blockEnd   = "# <<< stemma <<<"
@@ -18,6 +21,9 @@ const (
 
 // block is what a hook of git runs: nothing of it can fail, print or wait.
 func block(cfg Config, name string) string {
+	if name == assistHook {
+		return blockBegin + "\n" + cfg.Assist + ` "$@" </dev/null >/dev/null 2>&1 || :` + "\n" + blockEnd + "\n"
+	}
 	lines := []string{blockBegin, cfg.Hook + " git " + name + " </dev/null >/dev/null 2>&1 || :"}
 	if cfg.Sync != "" && name != "post-checkout" {
 		lines = append(lines, "(nice "+cfg.Sync+" </dev/null >/dev/null 2>&1 &)")
@@ -36,6 +42,9 @@ func gitHook(cfg Config, name string) ([]Edit, error) {
 		return nil, err
 	}
 	e := Edit{Path: path, For: "git", Before: before, Mode: 0o755, mark: []string{cfg.Hook + " git " + name}, strip: stripScript}
+	if name == assistHook {
+		e.mark = []string{cfg.Assist}
+	}
 	own := block(cfg, name)
 	switch {
 	case len(before) == 0:

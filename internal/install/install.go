@@ -31,6 +31,7 @@ type Config struct {
 	Agents []string // names of agents; nil is those that are found
 	Hook   string   // command line before the name of the agent: "/usr/bin/stemma-hook"
 	Sync   string   // command line that syncs in the background; "" for none
+	Assist string   // command line that adds trailers to a commit message; "" for none
 }
 
 // Edit is a change of one file.
@@ -80,7 +81,11 @@ func Plan(cfg Config) ([]Edit, []Skipped, error) {
 		edits = append(edits, e...)
 	}
 	if cfg.Hooks != "" {
-		for _, name := range gitHooks {
+		names := gitHooks
+		if cfg.Assist != "" {
+			names = append(slices.Clone(gitHooks), assistHook)
+		}
+		for _, name := range names {
 			e, err := gitHook(cfg, name)
 			if err != nil {
 				skipped = append(skipped, Skipped{Path: filepath.Join(cfg.Hooks, name), For: "git", Err: err})

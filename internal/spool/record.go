@@ -168,13 +168,19 @@ func (e *DecodeError) Unwrap() error { return stemma.ErrInvalid }
 // segment in the order in which it was written. A part that can not be read
 // comes as a *DecodeError and is not the end; any other error is. It holds one
 // segment in memory at a time.
-func (s *Spool) Records() iter.Seq2[Stored, error] {
+func (s *Spool) Records() iter.Seq2[Stored, error] { return s.RecordsSince(time.Time{}) }
+
+// RecordsSince is [Spool.Records] without the segments of days before a time: it
+// may still give earlier records, of the same day.
+func (s *Spool) RecordsSince(since time.Time) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		paths, err := s.segments()
 		if err != nil {
 			yield(Stored{}, err)
 			return
 		}
+		day := since.UTC().Format("20060102")
+		paths = slices.DeleteFunc(paths, func(p string) bool { return !since.IsZero() && filepath.Base(p) < day })
 		for _, path := range paths {
 			data, err := readAtMost(path, maxSegment)
 			if errors.Is(err, stemma.ErrNotFound) {

@@ -236,18 +236,21 @@ func (d *database) prepare(ctx context.Context) (err error) {
 // probe gives the schema version of the file, 0 for an empty one. A database of
 // another program is ErrInvalid.
 func (d *database) probe(ctx context.Context) (version int, err error) {
-	var app, tables int
-	if err := d.readers.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	// All of one moment: another process may be making the database, and then has
+	// tables in what had no mark a moment ago.
+	tx, err := d.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
 		return 0, err
 	}
-	if err := d.readers.QueryRowContext(ctx, "PRAGMA application_id").Scan(&app); err != nil {
-		return 0, err
+	defer tx.Rollback() // it only reads
+	var app, tables int
+	for query, to := range map[string]*int{"PRAGMA user_version": &version, "PRAGMA application_id": &app, "SELECT count(*) FROM sqlite_master": &tables} {
+		if err := tx.QueryRowContext(ctx, query).Scan(to); err != nil {
+			return 0, err
+		}
 	}
 	if app == applicationID {
 		return version, nil
-	}
-	if err := d.readers.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
-		return 0, err
 	}
 	if app != 0 || version != 0 || tables != 0 {
 		return 0, fmt.Errorf("%s: a database of another program; use another directory: %w", d.path, stemma.ErrInvalid)

@@ -55,13 +55,13 @@ func (r *Recorder) sequence(ctx context.Context, keys []store.EventKey) error {
 		for i, k := range pending {
 			digests[i] = k.Digest
 		}
-		first, err := r.cfg.Log.Add(ctx, digests)
+		at, err := r.cfg.Log.Add(ctx, digests)
 		if err != nil {
 			return err
 		}
 		indexes := make([]store.Sequenced, len(pending))
 		for i, k := range pending {
-			indexes[i] = store.Sequenced{ID: k.ID, Index: first + uint64(i)}
+			indexes[i] = store.Sequenced{ID: k.ID, Index: at[i]}
 		}
 		if err := r.cfg.Evidence.Sequence(ctx, indexes); err != nil {
 			return err

@@ -176,6 +176,9 @@ func (k Keys) Open(raw []byte) (Checkpoint, error) {
 	case err != nil:
 		return Checkpoint{}, &DecodeError{"checkpoint", bytes.Index(raw, []byte("\n\n")) + 2, err.Error()}
 	}
+	if at := loose(raw); at >= 0 {
+		return Checkpoint{}, &DecodeError{"checkpoint", at, "a signature that is written in another way than it was made"}
+	}
 	c := Checkpoint{Head: head, Raw: bytes.Clone(raw)}
 	signed := false
 	for _, sig := range n.Sigs {
@@ -193,4 +196,18 @@ func (k Keys) Open(raw []byte) (Checkpoint, error) {
 			head.Origin, head.Size, len(c.Witnesses), k.quorum, stemma.ErrDenied)
 	}
 	return c, nil
+}
+
+// loose gives the offset of a signature whose base64 has bits that decode to
+// nothing (RFC 4648, section 3.5), or -1: the same checkpoint in other bytes.
+func loose(raw []byte) int {
+	at := bytes.Index(raw, []byte("\n\n")) + 2
+	for line := range bytes.Lines(raw[at:]) {
+		text := bytes.TrimRight(line[bytes.LastIndexByte(line, ' ')+1:], "\n")
+		if _, err := base64.StdEncoding.Strict().DecodeString(string(text)); err != nil {
+			return at
+		}
+		at += len(line)
+	}
+	return -1
 }

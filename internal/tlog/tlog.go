@@ -46,15 +46,17 @@ type Log interface {
 	// is that of the context, and those of Add.
 	Lock(ctx context.Context) (release func(), err error)
 
-	// Add appends the digests in this order, without a gap, and returns when
-	// they are durable (fsynced) and part of the tree: the first index is given,
-	// the others follow it. The caller holds the Lock. A checkpoint that covers them may come later, see
-	// Published. A digest that is in the log already is added again.
+	// Add appends the digests without a gap, and returns when they are durable
+	// (fsynced) and part of the tree. The caller holds the Lock. A checkpoint that
+	// covers them may come later, see Published. A digest that is in the log already is added again.
 	//
 	// After an error some of the digests, from the first on, may have been
 	// added: look at Head and the entries. The error is ErrDenied where the log
 	// cannot be written and ErrUnavailable where writing failed.
-	Add(ctx context.Context, digests []Digest) (first uint64, err error)
+	//
+	// The indexes are those of the digests, one each. Together they follow on the
+	// log's last, in any order.
+	Add(ctx context.Context, digests []Digest) (indexes []uint64, err error)
 
 	// Head is what is durable, published or not. It is not signed.
 	Head(ctx context.Context) (Head, error)

@@ -382,55 +382,64 @@ func (l *Log) Lock(ctx context.Context) (release func(), err error) {
 }
 
 // Add appends the digests: see [tlog.Log].
-func (l *Log) Add(ctx context.Context, digests []tlog.Digest) (uint64, error) {
+func (l *Log) Add(ctx context.Context, digests []tlog.Digest) ([]uint64, error) {
 	if err := l.alive(ctx); err != nil {
-		return 0, err
+		return nil, err
 	}
 	s := l.shared
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	head, err := s.head()
 	if err != nil {
-		return 0, fmt.Errorf("append to log: %w", err)
+		return nil, fmt.Errorf("append to log: %w", err)
 	}
+	indexes := make([]uint64, 0, len(digests))
 	for at := 0; at < len(digests); at += batch {
 		if err := s.writable(); err != nil {
-			return 0, fmt.Errorf("append to log: %w", err)
+			return nil, fmt.Errorf("append to log: %w", err)
 		}
 		part := digests[at:min(at+batch, len(digests))]
-		if err := s.add(ctx, part, head.Size+uint64(at)); err != nil {
-			return 0, fmt.Errorf("append to log: %w", err)
+		got, err := s.add(ctx, part, head.Size+uint64(at))
+		if err != nil {
+			return nil, fmt.Errorf("append to log: %w", err)
 		}
+		indexes = append(indexes, got...)
 	}
-	return head.Size, nil
+	return indexes, nil
 }
 
-// add appends what is written as one, at an index. It does not stop half-way:
-// what was handed to the driver is waited for.
-func (s *shared) add(ctx context.Context, digests []tlog.Digest, first uint64) error {
+// add appends what is written as one, behind first entries. It does not stop
+// half-way: what was handed to the driver is waited for. Where the driver's clock
+// cuts the batch in two, the second part may come first.
+func (s *shared) add(ctx context.Context, digests []tlog.Digest, first uint64) ([]uint64, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	futures := make([]tesseralib.IndexFuture, len(digests))
 	for i := range digests {
 		futures[i] = s.appender.Add(context.WithoutCancel(ctx), tesseralib.NewEntry(digests[i][:]))
 	}
 	var failed error
+	indexes := make([]uint64, len(digests))
+	taken := make([]bool, len(digests))
 	for i, future := range futures {
 		index, err := future()
+		at := index.Index - first // wraps around below first
 		switch {
 		case failed != nil:
 		case err != nil:
 			failed = kindOf(err)
-		case index.Index != first+uint64(i):
-			failed = fmt.Errorf("entry %d got index %d: somebody else appends to the log: %w", first+uint64(i), index.Index, stemma.ErrConflict)
+		case at >= uint64(len(taken)) || taken[at]:
+			failed = fmt.Errorf("one of entries %d to %d got index %d: somebody else appends to the log: %w", first, first+uint64(len(digests))-1, index.Index, stemma.ErrConflict)
+		default:
+			indexes[i], taken[at] = index.Index, true
 		}
 	}
 	if failed != nil {
-		return failed
+		return nil, failed
 	}
 	s.added = first + uint64(len(digests))
-	return nil
+	return indexes, nil
 }
 
 // Published waits until a checkpoint covers size entries: see [tlog.Log].

@@ -171,6 +171,34 @@ func TestHookKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
+// The disk is full: the hook stays silent and what was spooled before is kept.
+// Once there is room, the next hook is kept as if nothing had been.
+func TestHookWithoutRoom(t *testing.T) {
+	dir, state := repository(t)
+	run(t, "hook", dir, state, strings.NewReader(payload(dir, 1)))
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Replace(payload(dir, 2), `"x"`, `"`+strings.Repeat("x", 64<<10)+`"`, 1)
+	for _, blocks := range []int{0, 1, 8, 60} {
+		cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -f %d; exec "$0" claudecode`, blocks), exe)
+		cmd.Dir = dir
+		cmd.Env = []string{"STEMMA_TEST_BE=hook", "STEMMA_DIR=" + state, "HOME=" + state}
+		cmd.Stdin = strings.NewReader(large)
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("with room for %d blocks: %v, %q", blocks, err, out)
+		}
+		if records, faults := held(t, dir, state); records != 1 || faults != 0 {
+			t.Fatalf("with room for %d blocks: %d records, %d faults; want the first alone", blocks, records, faults)
+		}
+	}
+	run(t, "hook", dir, state, strings.NewReader(large))
+	if records, faults := held(t, dir, state); records != 2 || faults != 0 {
+		t.Errorf("with room again: %d records, %d faults; want 2, 0", records, faults)
+	}
+}
+
 func BenchmarkHook(b *testing.B) {
 	dir, state := repository(b)
 	call := []byte(payload(dir, 1))

@@ -26,6 +26,7 @@ type diagnosis struct {
 	Spool     held              `json:"spool"`
 	Oldest    string            `json:"oldest_day,omitempty"`
 	Ahead     int               `json:"events_ahead_of_the_clock"`
+	SetBack   int               `json:"clock_set_back"` // times
 	Faults    []string          `json:"faults"`
 	Notes     []string          `json:"notes"`
 }
@@ -108,6 +109,9 @@ func (o *options) diagnose() (diagnosis, error) {
 	if d.Ahead > 0 {
 		d.Faults = append(d.Faults, fmt.Sprintf("%d events are ahead of this machine's clock", d.Ahead))
 	}
+	if d.SetBack > 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("the clock was set back %d times: what was written in the time that came twice is unknown", d.SetBack))
+	}
 	if d.Spool.Damaged > 0 {
 		d.Notes = append(d.Notes, fmt.Sprintf("%d parts of the spool can not be read: a hook was killed, or the disk was full", d.Spool.Damaged))
 	}
@@ -143,6 +147,9 @@ func (d *diagnosis) heard(s *spool.Spool) error {
 		}
 		if r.Time.After(time.Now().Add(time.Minute)) {
 			d.Ahead++
+		}
+		if !r.SetBack.IsZero() {
+			d.SetBack++
 		}
 	}
 	return nil

@@ -422,6 +422,9 @@ func (w *work) writer(p place, s state, from time.Time) writer {
 			}
 			return nobody(fault, append(w.may(p, from, s.at, own), s.session)...)
 		}
+		if !w.ordered(from, s.at) && !from.Equal(own.from) {
+			return nobody(gapSetBack, append(w.atWork(p), s.session)...)
+		}
 		if !s.found {
 			if from.Before(own.from) {
 				return nobody("the content before the tool was not seen", s.session)
@@ -438,6 +441,9 @@ func (w *work) writer(p place, s state, from time.Time) writer {
 
 // between tells who wrote in a time in which no hook shows a writer.
 func (w *work) between(p place, from, to time.Time) writer {
+	if !w.ordered(from, to) {
+		return nobody(gapSetBack, w.atWork(p)...)
+	}
 	if may := w.may(p, from, to, nil); len(may) > 0 {
 		return nobody(w.faultIn(p, from, to), may...)
 	}
@@ -477,6 +483,18 @@ func (w *work) may(p place, from, to time.Time, but *window) []int {
 	}
 	slices.Sort(may)
 	return slices.Compact(may)
+}
+
+// atWork gives the sessions with a call that may have written a file in a time
+// whose order is not known.
+func (w *work) atWork(p place) []int {
+	var may []int
+	for _, c := range w.windows[p.tree] {
+		if c.touches(p.path) && !w.ordered(c.from, c.to) {
+			may = append(may, c.session)
+		}
+	}
+	return may
 }
 
 func (w *work) faultIn(p place, from, to time.Time) string {

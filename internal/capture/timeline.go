@@ -44,6 +44,12 @@ type health struct {
 	fault string // "" where everything was as it was installed
 }
 
+// span is an interval of time, with both its ends.
+type span struct{ from, to time.Time }
+
+// gapSetBack is why lines written in a span of mixed order are unknown.
+const gapSetBack = "the clock of this machine was set back"
+
 // timeline is what the spool holds, in order.
 type timeline struct {
 	sessions []notes.Session
@@ -52,6 +58,7 @@ type timeline struct {
 	states   map[place][]state
 	windows  map[string][]*window // by tree
 	health   map[string][]health  // by tree
+	mixed    []span               // in which time does not tell the order
 	faults   []string             // records that could not be read
 }
 
@@ -90,6 +97,9 @@ func read(records iter.Seq2[spool.Stored, error]) (*timeline, error) {
 
 // take adds one record. open holds, by tree, the calls whose end was not seen.
 func (t *timeline) take(r *spool.Record, open map[string]map[[2]any]*window) {
+	if !r.SetBack.IsZero() {
+		t.mixed = append(t.mixed, span{r.Time, r.SetBack})
+	}
 	if r.Agent == spool.AgentGit {
 		h := health{at: r.Time}
 		for _, g := range r.Gaps {
@@ -210,12 +220,21 @@ func (t *timeline) session(r *spool.Record) int {
 	return i
 }
 
+// ordered reports whether time tells the order of all that was seen in an
+// interval.
+func (t *timeline) ordered(from, to time.Time) bool {
+	return !slices.ContainsFunc(t.mixed, func(m span) bool { return !m.from.After(to) && !m.to.Before(from) })
+}
+
 // hookDelay is by how much git's hook may run after its commit was made.
 const hookDelay = 5 * time.Second
 
 // healthy reports whether capture was as it was installed at both ends of an
 // interval and at every look between.
 func (t *timeline) healthy(tree string, from, to time.Time) bool {
+	if !t.ordered(from, to) {
+		return false
+	}
 	begun, ended := false, false
 	for _, h := range t.health[tree] {
 		switch {

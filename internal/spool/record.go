@@ -36,6 +36,10 @@ type Record struct {
 	Tree    string    `json:"tree,omitempty"`  // top of the work tree that the files are in
 	Files   []File    `json:"files,omitempty"`
 	Gaps    []Gap     `json:"gaps,omitempty"`
+	// SetBack is the latest time of the records before this one, where that is
+	// later: a clock was set back, or those of two machines differ. It is set by
+	// Append. From Time to SetBack the order of events can not be told by time.
+	SetBack time.Time `json:"setBack,omitzero"`
 	// Payload is what the agent wrote to the hook, unchanged, or the first
 	// MaxPayload bytes of it; empty where it speaks of an excluded path.
 	Payload []byte `json:"-"`

@@ -11,7 +11,8 @@
 //
 //	segments/<day>-<machine>-<n>.seg   records, appended, each with a checksum
 //	blobs/<ab>/<sha-256>               contents of files, once each
-//	usage                              bytes held, an estimate for the bound
+//	usage                              bytes held, an estimate for the bound,
+//	                                   and the latest time of a record
 //
 // A record that was cut by a kill or a full disk is skipped and counted; what
 // stands before and after it is read.
@@ -89,10 +90,6 @@ func machine() string {
 // readers; it is not synced to the disk, because a hook must not wait. The error
 // is ErrUnavailable when the disk is full or the spool holds its limit.
 func (s *Spool) Append(r Record) error {
-	data, err := r.encode()
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(filepath.Join(s.dir, "segments"), 0o700); err != nil {
 		return fmt.Errorf("spool: %v: %w", err, kindOf(err))
 	}
@@ -101,9 +98,16 @@ func (s *Spool) Append(r Record) error {
 		return err
 	}
 	defer unlock()
-	held := s.usage()
-	if held+int64(len(data)) > s.limit {
-		return fmt.Errorf("spool %s holds %d bytes, its limit: %w", s.dir, held, stemma.ErrUnavailable)
+	u := s.usage()
+	if u.latest.Sub(r.Time) > clockSlack {
+		r.SetBack = u.latest
+	}
+	data, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if u.held+int64(len(data)) > s.limit {
+		return fmt.Errorf("spool %s holds %d bytes, its limit: %w", s.dir, u.held, stemma.ErrUnavailable)
 	}
 	f, err := s.segment(r.Time)
 	if err != nil {
@@ -121,8 +125,19 @@ func (s *Spool) Append(r Record) error {
 	if err != nil {
 		return fmt.Errorf("spool: %v: %w", err, kindOf(err))
 	}
-	s.setUsage(held + int64(len(data)))
+	s.setUsage(usage{held: u.held + int64(len(data)), latest: later(u.latest, r.Time)})
 	return nil
+}
+
+// clockSlack is by how much a record may be older than one before it: hooks that
+// run at once take their time before they append.
+const clockSlack = 5 * time.Second
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // segment opens the segment to append to: the last one of this machine, or a
@@ -192,7 +207,7 @@ func (s *Spool) putBlob(data []byte) (string, error) {
 		_ = os.Chtimes(path, now, now)
 		return digest, nil
 	}
-	if held := s.usage(); held+int64(len(data)) > s.limit {
+	if held := s.usage().held; held+int64(len(data)) > s.limit {
 		return "", fmt.Errorf("spool %s holds %d bytes, its limit: %w", s.dir, held, stemma.ErrUnavailable)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -214,29 +229,44 @@ func (s *Spool) putBlob(data []byte) (string, error) {
 		return "", fmt.Errorf("spool: %v: %w", err, kindOf(err))
 	}
 	if unlock, err := s.lock(); err == nil {
-		s.setUsage(s.usage() + int64(len(data)))
+		u := s.usage()
+		u.held += int64(len(data))
+		s.setUsage(u)
 		unlock()
 	}
 	return digest, nil
 }
 
-// usage is how many bytes the spool holds, as far as it was counted.
-func (s *Spool) usage() int64 {
-	text, err := os.ReadFile(filepath.Join(s.dir, "usage"))
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
+// usage is what is remembered from one hook to the next.
+type usage struct {
+	held   int64     // bytes, as far as they were counted
+	latest time.Time // of a record, by the clocks of all machines
 }
 
-// setUsage remembers the bytes held. It is called under the lock; losing it
-// makes the bound late, no more: [Spool.Measure] counts anew.
-func (s *Spool) setUsage(n int64) {
-	_ = os.WriteFile(filepath.Join(s.dir, "usage"), fmt.Appendf(nil, "%d\n", n), 0o600)
+// usage reads what is remembered; what can not be read was lost.
+func (s *Spool) usage() (u usage) {
+	text, err := os.ReadFile(filepath.Join(s.dir, "usage"))
+	if err != nil {
+		return u
+	}
+	held, latest, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	if n, err := strconv.ParseInt(held, 10, 64); err == nil {
+		u.held = n
+	}
+	if n, err := strconv.ParseInt(latest, 10, 64); err == nil {
+		u.latest = time.Unix(0, n).UTC()
+	}
+	return u
+}
+
+// setUsage remembers it. It is called under the lock; losing it makes the bound
+// late and a clock that is set back unseen, no more: [Spool.Measure] counts anew.
+func (s *Spool) setUsage(u usage) {
+	text := strconv.FormatInt(u.held, 10)
+	if !u.latest.IsZero() {
+		text += " " + strconv.FormatInt(u.latest.UnixNano(), 10)
+	}
+	_ = os.WriteFile(filepath.Join(s.dir, "usage"), []byte(text+"\n"), 0o600)
 }
 
 // Holding is what a spool holds.
@@ -286,7 +316,9 @@ func (s *Spool) Measure() (Holding, error) {
 		return h, err
 	}
 	defer unlock()
-	s.setUsage(h.Bytes)
+	u := s.usage()
+	u.held = h.Bytes
+	s.setUsage(u)
 	return h, nil
 }
 

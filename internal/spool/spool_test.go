@@ -245,3 +245,43 @@ func FuzzPayload(f *testing.F) {
 		}
 	})
 }
+
+// Two machines share a home. Each writes segments of its own, both at once, and
+// where their clocks differ the records say so.
+func TestTwoMachinesShareASpool(t *testing.T) {
+	here := open(t, Config{})
+	there, err := Open(here.Dir(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there.machine = "0badcafe"
+	var group sync.WaitGroup
+	for _, s := range []*Spool{here, there} {
+		group.Go(func() {
+			for i := range 100 {
+				if err := s.Append(Record{Time: noon.Add(time.Duration(i) * time.Millisecond), Machine: s.machine, Agent: "generic", Phase: Other}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	behind := noon.Add(-time.Hour)
+	if err := there.Append(Record{Time: behind, Machine: there.machine, Agent: "generic", Phase: Other}); err != nil {
+		t.Fatal(err)
+	}
+	records, faults := all(t, here)
+	of := make(map[string]int)
+	for _, r := range records {
+		if !strings.Contains(r.Segment, r.Machine) {
+			t.Fatalf("a record of %s stands in %s", r.Machine, r.Segment)
+		}
+		if r.SetBack.IsZero() == r.Time.Equal(behind) {
+			t.Errorf("a record at %s says that the clock showed %s before", r.Time, r.SetBack)
+		}
+		of[r.Machine]++
+	}
+	if len(faults) != 0 || of[here.machine] != 100 || of[there.machine] != 101 {
+		t.Errorf("%v records, %d faults; want 100 and 101 of the two, and none", of, len(faults))
+	}
+}

@@ -128,6 +128,10 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 	}
 	done.Same = len(commits) - len(open)
 	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me()}
+	tip, err := b.ownNotesTip(ctx)
+	if err != nil {
+		return done, err
+	}
 	write := make(map[string][]byte)
 	for r, err := range capture.Attribute(ctx, cfg, open) {
 		if err != nil {
@@ -140,7 +144,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 		if err != nil {
 			return done, err
 		}
-		old, err := b.ownNote(ctx, r.Commit)
+		old, err := b.ownNote(ctx, tip, r.Commit)
 		if err != nil {
 			return done, err
 		}
@@ -250,9 +254,13 @@ func (o *options) recordSynced(ctx context.Context, b *bench, commits []syncedCo
 // openCommits leaves out the commits whose note has no gap: nothing that is
 // captured later changes it. A hook that was on its way closes gaps.
 func (b *bench) openCommits(ctx context.Context, commits []string) ([]string, error) {
+	tip, err := b.ownNotesTip(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var open []string
 	for _, c := range commits {
-		blob, err := b.ownNote(ctx, c)
+		blob, err := b.ownNote(ctx, tip, c)
 		if err != nil {
 			return nil, err
 		}

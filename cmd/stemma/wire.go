@@ -525,14 +525,27 @@ func capturedNote(r capture.Result, algorithm int) ([]byte, error) {
 	return native.Encode(native.FromEvidence(r.Evidence, algorithm, r.Input))
 }
 
-// ownNote gives the bytes of stemma's own note on a commit; nil where there is
-// none.
-func (b *bench) ownNote(ctx context.Context, commit string) ([]byte, error) {
-	blobs, err := reconcile.Evidence(ctx, b.repo, native.Source{}, commit)
-	if err != nil || len(blobs) == 0 {
-		return nil, err
+// ownNotesTip gives the commit that the ref of stemma's own notes points to; ""
+// where there is none.
+func (b *bench) ownNotesTip(ctx context.Context) (string, error) {
+	tip, err := b.repo.Resolve(ctx, ownNotes)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return "", nil
 	}
-	return blobs[0], nil
+	return tip, err
+}
+
+// ownNote gives the bytes of stemma's own note on a commit, at a tip of its ref;
+// nil where there is none.
+func (b *bench) ownNote(ctx context.Context, tip, commit string) ([]byte, error) {
+	if tip == "" {
+		return nil, nil
+	}
+	blob, err := reconcile.Note(ctx, b.repo, tip, commit)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return nil, nil
+	}
+	return blob, err
 }
 
 // noteHasGaps reports whether a note of stemma's names gaps, or can not be read.

@@ -117,7 +117,7 @@ func Evidence(ctx context.Context, repo *git.Repo, source notes.NoteSource, comm
 	}
 	for _, ref := range refs {
 		if len(source.NotesRefs()) > 0 && ref.Commit != "" {
-			if err := take(note(ctx, repo, ref.Commit, commit)); err != nil {
+			if err := take(Note(ctx, repo, ref.Commit, commit)); err != nil {
 				return nil, err
 			}
 			continue
@@ -133,8 +133,10 @@ func Evidence(ctx context.Context, repo *git.Repo, source notes.NoteSource, comm
 	return found, nil
 }
 
-// note reads the note on a commit, with whatever fan-out the tree has.
-func note(ctx context.Context, repo *git.Repo, tree, commit string) ([]byte, error) {
+// Note reads the note on a commit from a tree of notes, or the commit that has
+// it, with whatever fan-out the tree has. The error is ErrNotFound where there is
+// none.
+func Note(ctx context.Context, repo *git.Repo, tree, commit string) ([]byte, error) {
 	path := commit
 	for at := 0; at+2 < len(commit) && at < 8; at += 2 {
 		b, err := repo.File(ctx, tree, path, notes.MaxNote)

@@ -147,7 +147,7 @@ func (h *hooked) spool(p Place, rels []string, own bool) error {
 	more := readSettings(s.dir)
 	b := &binder{
 		hooked: h, spool: s, place: p, record: h.record,
-		exclude: slices.Concat(h.settings.Exclude, more.Exclude),
+		exclude: parseRules(slices.Concat(h.settings.Exclude, more.Exclude)),
 	}
 	b.record.Tree = p.Tree
 	b.record.Gaps = slices.Clone(h.record.Gaps)
@@ -227,7 +227,7 @@ type binder struct {
 	spool   *Spool
 	place   Place
 	record  Record
-	exclude []string
+	exclude []rule
 	silent  bool // the payload speaks of an excluded path and is not kept
 	bytes   int64
 }

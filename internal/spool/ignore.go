@@ -15,9 +15,9 @@ var excluded = []string{
 	"credentials", "credentials.json", "secrets.json", "secrets.y*ml", "*.tfstate", "*.tfvars",
 }
 
-// excludedByName reports whether a path is one of excluded, or one of the
-// user's own patterns.
-func excludedByName(rel string, more []string) bool {
+// excludedByName reports whether a path is one of excluded, or matches one of
+// the user's own rules.
+func excludedByName(rel string, rules []rule) bool {
 	base := strings.ToLower(path.Base(rel))
 	for _, p := range excluded {
 		if ok, _ := path.Match(p, base); ok { // the patterns are well-formed
@@ -25,13 +25,7 @@ func excludedByName(rel string, more []string) bool {
 			return base != ".env.example" && base != ".env.sample" && base != ".env.template"
 		}
 	}
-	rules := make([]rule, 0, len(more))
-	for _, line := range more {
-		if r, ok := parseRule(line, ""); ok {
-			rules = append(rules, r)
-		}
-	}
-	for dir := rel; dir != "." && dir != "/"; dir = path.Dir(dir) {
+	for dir := rel; len(rules) > 0 && dir != "." && dir != "/"; dir = path.Dir(dir) {
 		if verdict(rules, dir, dir != rel) == yes {
 			return true
 		}
@@ -46,6 +40,17 @@ type rule struct {
 	anchored bool     // it is matched against the whole path below base
 	folder   bool     // it matches folders only
 	negate   bool
+}
+
+// parseRules reads the patterns of a user's settings.
+func parseRules(lines []string) []rule {
+	rules := make([]rule, 0, len(lines))
+	for _, line := range lines {
+		if r, ok := parseRule(line, ""); ok {
+			rules = append(rules, r)
+		}
+	}
+	return rules
 }
 
 func parseRule(line, base string) (rule, bool) {

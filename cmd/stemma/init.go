@@ -46,9 +46,12 @@ Nothing of this is needed for index, log, show and blame.`,
 			if err != nil {
 				return err
 			}
-			cfg, err := o.installConfig(cmd, agents, here, noGit, assisted)
+			cfg, assist, err := o.installConfig(cmd, agents, here, noGit)
 			if err != nil {
 				return err
+			}
+			if assisted || install.Assists(cfg.Hooks) {
+				cfg.Assist = assist
 			}
 			edits, skipped, err := install.Plan(cfg)
 			if err != nil {
@@ -58,6 +61,16 @@ Nothing of this is needed for index, log, show and blame.`,
 				fmt.Fprintf(o.err, "stemma: warning: %s is left alone: %v\n", s.For, s.Err)
 			}
 			changed := install.Changed(edits)
+			person := &questions{in: cmd.InOrStdin(), out: o.err}
+			if len(changed) > 0 && !yes && cfg.Hooks != "" && cfg.Assist == "" && !cmd.Flags().Changed("assisted-by") && person.there() {
+				if cfg.Assist, err = person.trailer(assist); err != nil {
+					return err
+				}
+				if edits, _, err = install.Plan(cfg); err != nil {
+					return err
+				}
+				changed = install.Changed(edits)
+			}
 			if len(changed) == 0 {
 				if len(edits) == 0 {
 					return hinted{fmt.Errorf("no coding agent was found: %w", stemma.ErrNotFound), "name one with --agent: " + strings.Join(install.Agents(), ", ")}
@@ -70,7 +83,7 @@ Nothing of this is needed for index, log, show and blame.`,
 			}
 			fmt.Fprintf(o.err, "\nstemma: %d files would change. Then captured are, for each tool call of an agent, what it\nsays to its hook and the files it touches, except ignored files and files of secrets;\nkept in %s, nowhere else.\n", len(changed), home)
 			if !yes {
-				if err := ask(cmd.InOrStdin(), o.err); err != nil {
+				if err := person.install(); err != nil {
 					return err
 				}
 			}
@@ -90,46 +103,45 @@ Nothing of this is needed for index, log, show and blame.`,
 	f.StringArrayVar(&agents, "agent", nil, "install for this `agent`, found or not ("+strings.Join(install.Agents(), ", ")+"); may be repeated")
 	f.BoolVar(&here, "repository-only", false, "use the agents' settings of this repository instead of the user's")
 	f.BoolVar(&noGit, "no-git-hooks", false, "leave git's hooks alone; sync by hand or in CI")
-	f.BoolVar(&assisted, "assisted-by", false, "also name agents in commit messages: \"Assisted-by: AGENT:MODEL\"")
+	f.BoolVar(&assisted, "assisted-by", false, "also name agents in commit messages: \"Assisted-by: AGENT:MODEL\"; asked where it is not given")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-// installConfig finds the work tree, the folder of hooks and the programs.
-func (o *options) installConfig(cmd *cobra.Command, agents []string, here, noGit, assisted bool) (install.Config, error) {
+// installConfig finds the work tree, the folder of hooks and the programs; assist
+// is the command line that names agents in commit messages, where that is wanted.
+func (o *options) installConfig(cmd *cobra.Command, agents []string, here, noGit bool) (cfg install.Config, assist string, err error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return install.Config{}, fmt.Errorf("home: %v: %w", err, stemma.ErrUnavailable)
+		return cfg, "", fmt.Errorf("home: %v: %w", err, stemma.ErrUnavailable)
 	}
-	cfg := install.Config{Home: home, Agents: agents}
+	cfg = install.Config{Home: home, Agents: agents}
 	var self string
 	if cfg.Hook, self, err = programs(); err != nil {
-		return cfg, err
+		return cfg, "", err
 	}
 	cfg.Sync = self + " sync --soon"
-	if assisted {
-		cfg.Assist = self + " assist"
-	}
+	assist = self + " assist"
 	repo, err := git.Open(cmd.Context(), o.path, git.Config{})
 	if err != nil {
 		if here || !errors.Is(err, stemma.ErrNotFound) || o.path != "" {
-			return cfg, err
+			return cfg, "", err
 		}
 		fmt.Fprintln(o.err, "stemma: no repository here: git's hooks are left out")
-		return cfg, nil
+		return cfg, assist, nil
 	}
 	defer repo.Close()
 	if here {
 		if cfg.Tree = repo.WorkTree(); cfg.Tree == "" {
-			return cfg, fmt.Errorf("a bare repository has no work tree: %w", stemma.ErrInvalid)
+			return cfg, "", fmt.Errorf("a bare repository has no work tree: %w", stemma.ErrInvalid)
 		}
 	}
 	if !noGit {
 		if cfg.Hooks, err = repo.HooksDir(cmd.Context()); err != nil {
-			return cfg, err
+			return cfg, "", err
 		}
 	}
-	return cfg, nil
+	return cfg, assist, nil
 }
 
 // programs gives the command lines of the hook and of this program: the hook is
@@ -169,22 +181,50 @@ func unified(e install.Edit) string {
 	return "--- " + from + "\n+++ " + name + "\n" + string(bytes.TrimRight(text, "\n")) + "\n"
 }
 
-// ask asks once; anything but yes is no.
-func ask(in io.Reader, out io.Writer) error {
-	if f, ok := in.(*os.File); ok && !isTerminal(f) {
+// questions are put to the person at the terminal; anything but yes is no.
+type questions struct {
+	in    io.Reader
+	out   io.Writer
+	lines *bufio.Reader
+}
+
+// there reports whether somebody can answer.
+func (q *questions) there() bool {
+	f, ok := q.in.(*os.File)
+	return !ok || isTerminal(f)
+}
+
+func (q *questions) yes(question string) (bool, error) {
+	fmt.Fprint(q.out, question+" [y/N] ")
+	if q.lines == nil {
+		q.lines = bufio.NewReader(q.in)
+	}
+	line, err := q.lines.ReadString('\n')
+	if err != nil && line == "" {
+		return false, fmt.Errorf("nothing was installed: %w", stemma.ErrDenied)
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "y" || answer == "yes", nil
+}
+
+// trailer gives the command line that names agents in commit messages, or "".
+func (q *questions) trailer(assist string) (string, error) {
+	wanted, err := q.yes("stemma: name agents in commit messages (Assisted-by: AGENT:MODEL)?")
+	if !wanted {
+		assist = ""
+	}
+	return assist, err
+}
+
+func (q *questions) install() error {
+	if !q.there() {
 		return hinted{fmt.Errorf("nobody is there to be asked: %w", stemma.ErrDenied), "give --yes to install without asking"}
 	}
-	fmt.Fprint(out, "install? [y/N] ")
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && line == "" {
-		return fmt.Errorf("nothing was installed: %w", stemma.ErrDenied)
+	wanted, err := q.yes("install?")
+	if err == nil && !wanted {
+		err = hinted{fmt.Errorf("nothing was installed: %w", stemma.ErrDenied), "stemma init asks again"}
 	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return nil
-	default:
-		return hinted{fmt.Errorf("nothing was installed: %w", stemma.ErrDenied), "stemma init asks again"}
-	}
+	return err
 }
 
 // firstLook notes in the spool that capture is as it was installed: what a

@@ -14,6 +14,16 @@ var gitHooks = []string{"post-commit", "post-rewrite", "post-merge", "post-check
 // assistHook is the hook of git that writes the trailer, where it is wanted.
 const assistHook = "prepare-commit-msg"
 
+// Assists reports whether the hook that names agents in commit messages is
+// installed in the folder that git looks for hooks in.
+func Assists(hooks string) bool {
+	if hooks == "" {
+		return false
+	}
+	text, err := read(filepath.Join(hooks, assistHook))
+	return err == nil && bytes.Contains(text, []byte(blockBegin))
+}
+
 const (
 	blockBegin = "# >>> stemma >>>"
 	blockEnd   = "# <<< stemma <<<"

@@ -96,6 +96,9 @@ Nothing of this is needed for index, log, show and blame.`,
 					fmt.Fprintln(o.err, "stemma: hint: Codex runs a hook only after you have reviewed it: /hooks in Codex")
 				}
 			}
+			if manager := install.Manager(edits); manager != "" {
+				fmt.Fprintf(o.err, "stemma: hint: %s writes the hooks of git anew when it installs them, without stemma's part: stemma doctor names it, stemma init puts it back\n", manager)
+			}
 			return firstLook(cfg)
 		},
 	}

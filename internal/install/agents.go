@@ -241,10 +241,14 @@ func (a agent) insert(before []byte, cfg Config) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if fresh {
-		v.Format()
+	if !fresh {
+		return v.Pack(), nil
 	}
-	return v.Pack(), nil
+	var out bytes.Buffer
+	if err := json.Indent(&out, v.Pack(), "", "  "); err != nil { // it has no comments
+		return nil, fmt.Errorf("%v: %w", err, stemma.ErrInvalid)
+	}
+	return append(bytes.TrimSpace(out.Bytes()), '\n'), nil
 }
 
 func keys(m map[string]any) func(func(string) bool) {

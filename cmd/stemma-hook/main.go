@@ -18,7 +18,10 @@ import (
 func main() {
 	// A panic must not reach the agent either; there is nobody to tell.
 	defer func() { _ = recover() }()
-	in := spool.Input{Agent: "generic", Payload: os.Stdin, Now: time.Now, Parent: os.Getenv("STEMMA_PARENT_SESSION")}
+	in := spool.Input{
+		Agent: "generic", Payload: os.Stdin, Now: time.Now,
+		Parent: os.Getenv("STEMMA_PARENT_SESSION"), Trace: os.Getenv("TRACEPARENT"), State: os.Getenv("TRACESTATE"),
+	}
 	if len(os.Args) > 1 {
 		in.Agent = os.Args[1]
 	}

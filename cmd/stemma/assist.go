@@ -75,7 +75,7 @@ func (o *options) assist(ctx context.Context, file string) error {
 		if r.Session == "" {
 			continue
 		}
-		agent, _ := stemma.ParseAgent(r.Agent)
+		agent := r.AgentKey()
 		key := [2]string{agent, r.Session}
 		if r.Model != "" {
 			models[key] = r.Model

@@ -129,8 +129,7 @@ func measure(s *spool.Spool, paused bool) (held, error) {
 		if r.Session == "" {
 			continue
 		}
-		agent, _ := stemma.ParseAgent(r.Agent)
-		key := stemma.SessionID(agent, r.Session).Key
+		key := stemma.SessionID(r.AgentKey(), r.Session).Key
 		i, ok := at[key]
 		if !ok {
 			i = len(h.Sessions)

@@ -29,7 +29,10 @@ Give "before" before the tool runs, and "save" when a person saves in an editor.
   echo '{"stemma":{"version":1,"event":"save","dir":"'$PWD'","files":["a.go"]}}' | stemma hook generic`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in := spool.Input{Agent: args[0], Payload: cmd.InOrStdin(), Now: time.Now, Parent: os.Getenv("STEMMA_PARENT_SESSION")}
+			in := spool.Input{
+				Agent: args[0], Payload: cmd.InOrStdin(), Now: time.Now,
+				Parent: os.Getenv("STEMMA_PARENT_SESSION"), Trace: os.Getenv("TRACEPARENT"), State: os.Getenv("TRACESTATE"),
+			}
 			if len(args) > 1 {
 				in.Event = args[1]
 			}

@@ -205,7 +205,7 @@ func (t *timeline) lastOf(tree string, session int, before time.Time) time.Time 
 
 // session gives the index of a record's session.
 func (t *timeline) session(r *spool.Record) int {
-	agent, _ := stemma.ParseAgent(cmp.Or(r.Foreign, r.Agent))
+	agent := r.AgentKey()
 	key := [2]string{agent, r.Session}
 	i, ok := t.byID[key]
 	if !ok {

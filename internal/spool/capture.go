@@ -20,7 +20,9 @@ type Input struct {
 	Dir     string    // working directory of the hook's process
 	Home    string    // see Home
 	Config  string    // the user's configuration folder, for git/ignore; "" for none
-	Parent  string    // session that started this one, from the environment
+	Parent  string    // STEMMA_PARENT_SESSION of the environment: the session that started this one
+	Trace   string    // TRACEPARENT of the environment
+	State   string    // TRACESTATE of the environment
 	Now     func() time.Time
 	Limits  Limits
 }
@@ -59,11 +61,9 @@ func Capture(in Input) error {
 	h := hooked{Input: in, call: c, settings: readSettings(in.Home)}
 	h.record = Record{
 		Time: in.Now().UTC(), Machine: machine(), Agent: in.Agent, Foreign: c.foreign, Event: c.event,
-		Phase: c.phase, Session: c.session, Parent: c.parent, Tool: c.tool, Call: c.id, Dir: c.dir, Shell: c.shell, Model: c.model, Payload: payload,
+		Phase: c.phase, Session: c.session, Parent: c.parent, ParentBy: c.parentBy, Exports: c.exports, Tool: c.tool, Call: c.id, Dir: c.dir, Shell: c.shell, Model: c.model, Payload: payload,
 	}
-	if h.record.Parent == "" {
-		h.record.Parent = in.Parent
-	}
+	h.inherit()
 	switch {
 	case rerr != nil:
 		h.gap("payload: "+rerr.Error(), "")
@@ -78,6 +78,22 @@ func Capture(in Input) error {
 		h.look()
 	}
 	return h.run()
+}
+
+// inherit takes from the environment what it says of where the session is from.
+// What the payload says stands above it.
+func (h *hooked) inherit() {
+	r := &h.record
+	if _, _, ok := Traceparent(h.Trace); ok {
+		r.Trace = h.Trace
+	}
+	for _, from := range []struct{ name, parent string }{
+		{"STEMMA_PARENT_SESSION", h.Parent}, {"TRACESTATE", tracestate(h.State)},
+	} {
+		if r.Parent == "" && from.parent != "" && len(from.parent) <= maxParent {
+			r.Parent, r.ParentBy = from.parent, from.name
+		}
+	}
 }
 
 // hooked is one call of a hook under way.
@@ -177,8 +193,10 @@ func (h *hooked) keep(folder string, r Record) error {
 }
 
 // excludes reports whether a user excluded the repository.
-func (h *hooked) excludes(p Place) bool {
-	return slices.ContainsFunc(h.settings.Repositories, func(dir string) bool {
+func (h *hooked) excludes(p Place) bool { return h.settings.excludes(p) }
+
+func (s Settings) excludes(p Place) bool {
+	return slices.ContainsFunc(s.Repositories, func(dir string) bool {
 		rel, err := filepath.Rel(real(dir), p.Tree)
 		return err == nil && rel != ".." && !(len(rel) > 2 && rel[:3] == ".."+string(filepath.Separator))
 	})

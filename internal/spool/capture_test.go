@@ -336,7 +336,31 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 		},
 		{
 			"cursor", "", `{"conversation_id":"c","parent_conversation_id":"p","cursor_version":"2.0","hook_event_name":"subagentStart"}`,
-			call{session: "c", parent: "p", phase: Start},
+			call{session: "c", parent: "p", parentBy: "parent_conversation_id", phase: Start},
+		},
+		{
+			"cursor", "", `{"conversation_id":"p","subagent_id":"c","parent_conversation_id":"p","cursor_version":"2.0","hook_event_name":"subagentStart"}`,
+			call{session: "c", parent: "p", parentBy: "parent_conversation_id", phase: Start},
+		},
+		{
+			"cursor", "", `{"conversation_id":"p","cursor_version":"2.0","hook_event_name":"subagentStop","agent_transcript_path":"/h/.cursor/projects/r/agent-transcripts/c.jsonl"}`,
+			call{session: "c", parent: "p", parentBy: "parent_conversation_id", phase: Stop},
+		},
+		{
+			"claudecode", "", `{"session_id":"s","agent_id":"w1","agent_type":"reviewer","hook_event_name":"SubagentStop"}`,
+			call{session: "s/agent-w1", parent: "s", parentBy: "agent_id", phase: Stop},
+		},
+		{
+			"claudecode", "", `{"session_id":"s","agent_id":"w1","hook_event_name":"PostToolUse","tool_name":"Write","tool_input":{"file_path":"/r/a"}}`,
+			call{session: "s/agent-w1", parent: "s", parentBy: "agent_id", tool: "Write", phase: After, paths: []string{"/r/a"}},
+		},
+		{
+			"codex", "", `{"session_id":"s","agent_id":"c","hook_event_name":"SubagentStart"}`,
+			call{session: "c", parent: "s", parentBy: "agent_id", phase: Start},
+		},
+		{
+			"claudecode", "", `{"session_id":"s","hook_event_name":"UserPromptSubmit","transcript_path":"/w/GitHub.copilot-chat/transcripts/s.jsonl"}`,
+			call{session: "s", phase: Prompt, foreign: "copilot-vscode"},
 		},
 		{
 			"gemini", "", `{"session_id":"s","hook_event_name":"BeforeTool","tool_name":"replace","tool_input":{"file_path":"/r/a"},"cwd":"/r"}`,
@@ -348,7 +372,7 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 		},
 		{
 			"copilot", "postToolUse", `{"sessionId":"s","timestamp":1.5,"cwd":"/r","toolName":"create","toolArgs":"{\"path\":\"/r/a\"}"}`,
-			call{session: "s", tool: "create", dir: "/r", phase: After, paths: []string{"/r/a"}},
+			call{session: "s", tool: "create", dir: "/r", phase: After, paths: []string{"/r/a"}, foreign: "copilot-cli"},
 		},
 		{
 			"windsurf", "", `{"agent_action_name":"post_write_code","trajectory_id":"w","tool_info":{"file_path":"/r/a","edits":[]}}`,
@@ -364,7 +388,7 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 		},
 		{
 			"generic", "", `{"stemma":{"version":1,"event":"before","session":"s","parent":"p","tool":"x","call":"1","dir":"/r","files":["a"]}}`,
-			call{session: "s", parent: "p", tool: "x", id: "1", dir: "/r", phase: Before, paths: []string{"a"}},
+			call{session: "s", parent: "p", parentBy: "parent", tool: "x", id: "1", dir: "/r", phase: Before, paths: []string{"a"}},
 		},
 		{"generic", "", `{"stemma":{"version":1,"event":"save","dir":"/r","files":["a"]}}`, call{dir: "/r", phase: Save, paths: []string{"a"}}},
 		{"editor", "", "save /r/a b\r\nsave /r/c\n\nclose /r/c\n", call{phase: Save, paths: []string{"/r/a b", "/r/c"}, cut: true}},

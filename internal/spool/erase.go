@@ -66,6 +66,11 @@ func (s *Spool) Erase(match func(Record) bool) (Erased, error) {
 			done.Blobs++
 		}
 	}
+	if len(changed) > 0 {
+		if err := s.regenerate(); err != nil {
+			return done, err
+		}
+	}
 	for path, rest := range changed {
 		if err := s.rewrite(path, rest); err != nil {
 			return done, err

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,16 +13,18 @@ import (
 
 // call is what a payload says of an event, as far as the capture path needs it.
 type call struct {
-	event   string
-	session string
-	parent  string
-	tool    string
-	id      string
-	dir     string
-	foreign string
-	model   string
-	phase   Phase
-	paths   []string // of files that the tool is about to write or has written
+	event    string
+	session  string
+	parent   string
+	parentBy string
+	exports  string
+	tool     string
+	id       string
+	dir      string
+	foreign  string
+	model    string
+	phase    Phase
+	paths    []string // of files that the tool is about to write or has written
 	// shell says that the tool may write files which it does not name.
 	shell bool
 	cut   bool // the payload is not whole JSON
@@ -40,6 +43,8 @@ type fields struct {
 	Conversation string `json:"conversation_id"`        // Cursor: "Hooks", common schema
 	Trajectory   string `json:"trajectory_id"`          // Windsurf
 	Parent       string `json:"parent_conversation_id"` // Cursor: subagentStart
+	AgentID      string `json:"agent_id"`               // Claude Code, Codex CLI: every event within a sub-agent, SubagentStart, SubagentStop
+	Subagent     string `json:"subagent_id"`            // Cursor: subagentStart, subagentStop
 
 	Dir   string   `json:"cwd"`             // all but Cursor's older events and Windsurf
 	Roots []string `json:"workspace_roots"` // Cursor
@@ -53,9 +58,10 @@ type fields struct {
 
 	Model json.RawMessage `json:"model"` // Claude Code: SessionStart; Codex CLI; Cursor
 
-	Path       string `json:"file_path"` // Cursor: afterFileEdit
-	Cursor     string `json:"cursor_version"`
-	Transcript string `json:"transcript_path"`
+	Path            string `json:"file_path"` // Cursor: afterFileEdit
+	Cursor          string `json:"cursor_version"`
+	Transcript      string `json:"transcript_path"`
+	AgentTranscript string `json:"agent_transcript_path"` // Claude Code, Codex CLI: SubagentStop; Cursor: subagentStop
 
 	// The generic payload: doc/capture.md.
 	Generic *generic `json:"stemma"`
@@ -67,6 +73,7 @@ type generic struct {
 	Event   string   `json:"event"`   // before, after, prompt, start, stop
 	Session string   `json:"session"`
 	Parent  string   `json:"parent"`
+	Exports string   `json:"traceparent"` // that the session gives to what it starts
 	Tool    string   `json:"tool"`
 	Call    string   `json:"call"`
 	Dir     string   `json:"dir"`
@@ -148,19 +155,10 @@ func parse(agent, name string, payload []byte) call {
 	if f.Generic != nil {
 		return f.Generic.call(c.cut)
 	}
-	first := func(of ...string) string {
-		for _, s := range of {
-			if s != "" {
-				return s
-			}
-		}
-		return ""
-	}
-	c.event = first(f.Event, f.EventCamel, f.EventAction, name)
-	c.session = first(f.Session, f.SessionCamel, f.Conversation, f.Trajectory)
-	c.parent = f.Parent
+	c.event = cmp.Or(f.Event, f.EventCamel, f.EventAction, name)
+	c.session = cmp.Or(f.Session, f.SessionCamel, f.Conversation, f.Trajectory)
 	_ = json.Unmarshal(f.Model, &c.model) // an object of tomorrow's: none
-	c.tool = first(f.Tool, f.ToolCamel)
+	c.tool = cmp.Or(f.Tool, f.ToolCamel)
 	c.id = f.ID
 	c.dir = f.Dir
 	if c.dir == "" && len(f.Roots) > 0 {
@@ -170,9 +168,12 @@ func parse(agent, name string, payload []byte) call {
 	switch {
 	case f.Cursor != "" && agent != "cursor":
 		c.foreign = "cursor" // it runs the hooks of Claude Code with payloads of its own
-	case agent != "copilot" && strings.Contains(strings.ToLower(f.Transcript), "github.copilot"):
-		c.foreign = "copilot"
+	case strings.Contains(strings.ToLower(f.Transcript), "github.copilot") || agent == "copilot" && f.EventCamel+f.Event != "":
+		c.foreign = "copilot-vscode" // it runs the hooks of Claude Code, too
+	case agent == "copilot":
+		c.foreign = "copilot-cli"
 	}
+	f.subagent(&c, cmp.Or(c.foreign, agent))
 	if c.phase != Before && c.phase != After {
 		return c
 	}
@@ -194,10 +195,45 @@ func parse(agent, name string, payload []byte) call {
 	return c
 }
 
+// subagent gives an event of a sub-agent to its own session.
+func (f *fields) subagent(c *call, agent string) {
+	switch {
+	case agent == "cursor":
+		id := f.Subagent
+		if f.Conversation != f.Parent && f.Parent != "" {
+			id = f.Conversation
+		}
+		if id == "" && f.AgentTranscript != "" {
+			base := f.AgentTranscript[strings.LastIndexAny(f.AgentTranscript, `/\`)+1:]
+			id = strings.TrimSuffix(base, ".jsonl")
+		}
+		if id == "" || !strings.Contains(strings.ToLower(c.event), "subagent") && f.Parent == "" {
+			return
+		}
+		c.parent, c.parentBy = cmp.Or(f.Parent, f.Conversation), "parent_conversation_id"
+		c.session = id
+	case f.AgentID == "" || c.session == "" || len(f.AgentID) > maxParent:
+	case agent == "codex":
+		// A sub-agent of Codex is a thread of its own.
+		c.parent, c.parentBy, c.session = c.session, "agent_id", f.AgentID
+	default:
+		c.parent, c.parentBy, c.session = c.session, "agent_id", SubagentID(c.session, f.AgentID)
+	}
+	if c.parent == c.session {
+		c.parent, c.parentBy = "", ""
+	}
+}
+
 func (g *generic) call(cut bool) call {
 	c := call{
 		event: g.Event, session: g.Session, parent: g.Parent, tool: g.Tool, id: g.Call, dir: g.Dir,
 		phase: phaseOf(g.Event), model: g.Model, cut: cut,
+	}
+	if g.Parent != "" {
+		c.parentBy = "parent"
+	}
+	if _, _, ok := Traceparent(g.Exports); ok {
+		c.exports = g.Exports
 	}
 	switch c.phase {
 	case Before, After:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -175,11 +176,59 @@ func Pause(home, folder string) error {
 	return nil
 }
 
-// Resume undoes [Pause]. Resuming what is not paused is no error.
+// Resume undoes [Pause], and remembers from when until when it held. Resuming
+// what is not paused is no error.
 func Resume(home, folder string) error {
-	err := os.Remove(filepath.Join(home, folder, pauseFile))
+	path := filepath.Join(home, folder, pauseFile)
+	st, err := os.Lstat(path)
+	if err == nil {
+		if err = rememberPause(filepath.Join(home, folder), Interval{st.ModTime(), time.Now()}); err == nil {
+			err = os.Remove(path)
+		}
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("resume: %v: %w", err, kindOf(err))
 	}
 	return nil
+}
+
+// Interval is a time in which capture was stopped.
+type Interval struct{ From, To time.Time }
+
+// Holds reports whether a time lies in the interval.
+func (i Interval) Holds(t time.Time) bool { return !t.Before(i.From) && !t.After(i.To) }
+
+// pausesFile holds the times of earlier pauses: a line each, of two numbers of
+// nanoseconds since 1970.
+const pausesFile = "pauses"
+
+func rememberPause(dir string, i Interval) error {
+	f, err := os.OpenFile(filepath.Join(dir, pausesFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%d %d\n", i.From.UnixNano(), i.To.UnixNano())
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Pauses gives the times in which capture was stopped for a repository, or
+// everywhere; one that lasts ends now.
+func Pauses(home, folder string) []Interval {
+	var all []Interval
+	for _, dir := range []string{home, filepath.Join(home, folder)} {
+		text, err := readAtMost(filepath.Join(dir, pausesFile), 1<<20)
+		for line := range strings.Lines(string(text)) {
+			var from, to int64
+			if _, serr := fmt.Sscan(line, &from, &to); err == nil && serr == nil {
+				all = append(all, Interval{time.Unix(0, from), time.Unix(0, to)})
+			}
+		}
+		if st, err := os.Lstat(filepath.Join(dir, pauseFile)); err == nil {
+			all = append(all, Interval{st.ModTime(), time.Now()})
+		}
+	}
+	return all
 }

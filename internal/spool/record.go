@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,14 +29,22 @@ type Record struct {
 	Phase   Phase     `json:"phase"`
 	Session string    `json:"session,omitempty"`
 	Parent  string    `json:"parent,omitempty"` // session that started this one, where it is known
-	Tool    string    `json:"tool,omitempty"`
-	Call    string    `json:"call,omitempty"`  // the agent's id of the tool call
-	Shell   bool      `json:"shell,omitempty"` // the tool may write files that it does not name
-	Model   string    `json:"model,omitempty"` // as the payload names it
-	Dir     string    `json:"dir,omitempty"`   // working directory of the agent
-	Tree    string    `json:"tree,omitempty"`  // top of the work tree that the files are in
-	Files   []File    `json:"files,omitempty"`
-	Gaps    []Gap     `json:"gaps,omitempty"`
+	// ParentBy is what names the parent: a field of the payload, or a variable of
+	// the environment.
+	ParentBy string `json:"parentBy,omitempty"`
+	// Trace is the TRACEPARENT that the hook found in its environment, Exports the
+	// one that the session says it gives to what it starts: each of the form of W3C
+	// Trace Context, section 3.2.
+	Trace   string `json:"trace,omitempty"`
+	Exports string `json:"exports,omitempty"`
+	Tool    string `json:"tool,omitempty"`
+	Call    string `json:"call,omitempty"`  // the agent's id of the tool call
+	Shell   bool   `json:"shell,omitempty"` // the tool may write files that it does not name
+	Model   string `json:"model,omitempty"` // as the payload names it
+	Dir     string `json:"dir,omitempty"`   // working directory of the agent
+	Tree    string `json:"tree,omitempty"`  // top of the work tree that the files are in
+	Files   []File `json:"files,omitempty"`
+	Gaps    []Gap  `json:"gaps,omitempty"`
 	// SetBack is the latest time of the records before this one, where that is
 	// later: a clock was set back, or those of two machines differ. It is set by
 	// Append. From Time to SetBack the order of events can not be told by time.
@@ -43,6 +52,12 @@ type Record struct {
 	// Payload is what the agent wrote to the hook, unchanged, or the first
 	// MaxPayload bytes of it; empty where it speaks of an excluded path.
 	Payload []byte `json:"-"`
+}
+
+// AgentKey is the key of the agent at work, as the nodes of its sessions have it.
+func (r Record) AgentKey() string {
+	key, _ := stemma.ParseAgent(cmp.Or(r.Foreign, r.Agent)) // an unknown agent keeps its own name
+	return key
 }
 
 // Phase is where an event stands around what it is about.

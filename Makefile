@@ -16,7 +16,7 @@ FUZZSMOKE ?= 10000x
 
 # Which tests "make soak" runs for long.
 SOAK ?= Killed|Named|Mirror|InAnyOrder
-SOAKPKG ?= ./internal/record ./internal/tlog/tessera ./internal/reconcile
+SOAKPKG ?= ./internal/record ./internal/tlog/tessera ./internal/vault ./internal/reconcile
 
 # Which benchmarks and packages "make bench" runs.
 BENCH ?= .

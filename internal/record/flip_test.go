@@ -2,11 +2,9 @@ package record_test
 
 import (
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,6 +18,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/store"
+	"github.com/stemma-dev/stemma/internal/store/fliptest"
 	"github.com/stemma-dev/stemma/internal/store/sqlite"
 	"github.com/stemma-dev/stemma/internal/tlog"
 	"github.com/stemma-dev/stemma/internal/tlog/tessera"
@@ -39,7 +38,11 @@ func stillHome(t testing.TB, dir string, n int) still {
 	h := openHome(t, dir)
 	var batch []record.Submission
 	for i := range n {
-		batch = append(batch, ticket(t, i, fmt.Sprint("title ", i)))
+		title := fmt.Sprint("title ", i)
+		if i == 2 {
+			title += strings.Repeat(" and so on", 400) // over several pages of a database
+		}
+		batch = append(batch, ticket(t, i, title))
 	}
 	mustRecord(t, h.recorder, batch...)
 	s := still{dir: dir, keys: h.keys, trust: h.trust(), key: h.config().Key}
@@ -113,8 +116,8 @@ func (s still) said(t testing.TB) (string, error) {
 
 // Every byte of what is recorded, changed: the check names it. What it does not
 // name are bytes that hold nothing: those of SQLite's file that it passes over
-// itself. The test lists them by what they are, and proves of each that the
-// evidence answers as before.
+// itself. The test lists them by what they are and where, and proves of each that
+// the evidence answers as before.
 func TestEveryChangedByteIsNamed(t *testing.T) {
 	s := stillHome(t, t.TempDir(), 5)
 	if found := s.check(t); len(found) > 0 {
@@ -127,50 +130,35 @@ func TestEveryChangedByteIsNamed(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	t.Logf("seed %d", seed)
-	passedOver := make(map[string]int)
+	var flips []fliptest.Flip
+	pages := make(map[string]*fliptest.Pages)
 	for _, name := range truth(t, s.dir) {
-		path := filepath.Join(s.dir, name)
-		data, err := os.ReadFile(path)
+		data, err := os.ReadFile(filepath.Join(s.dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		database := filepath.Base(name) == "evidence.db"
-		var pages *pageMap
-		if database {
-			pages = mapPages(t, path, data)
+		if filepath.Base(name) == "evidence.db" {
+			pages[name] = fliptest.ReadPages(t, filepath.Join(s.dir, name))
 		}
-		for _, at := range offsets(rnd, len(data), pages) {
-			was := data[at]
-			data[at] ^= 1 << rnd.IntN(8)
-			if err := os.WriteFile(path, data, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			if found := s.check(t); len(found) == 0 {
-				reason := ""
-				if database {
-					reason = pages.holdsNothing(at)
-				}
-				now, err := s.said(t)
-				switch {
-				case reason == "":
-					t.Errorf("%s: byte %d, changed from %#x to %#x, is not named", name, at, was, data[at])
-				case err != nil || now != before:
-					t.Errorf("%s: byte %d (%s) is not named, and the evidence answers otherwise: %v", name, at, reason, err)
-				}
-				passedOver[reason]++
-			}
-			data[at] = was
-		}
-		if err := os.WriteFile(path, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		for _, suffix := range []string{"-wal", "-shm"} {
-			os.Remove(path + suffix)
+		for _, at := range offsets(rnd, len(data), pages[name]) {
+			flips = append(flips, fliptest.Flip{File: name, At: at, Bit: 1 << rnd.IntN(8)})
 		}
 	}
-	for _, reason := range slices.Sorted(maps.Keys(passedOver)) {
-		t.Logf("passed over: %d bytes of %s", passedOver[reason], reason)
-	}
+	fliptest.Each(t, s.dir, flips, func(t *testing.T, dir string, f fliptest.Flip) (reason string) {
+		s := s
+		s.dir = dir
+		if found := s.check(t); len(found) > 0 {
+			return ""
+		}
+		if reason = pages[f.File].HoldsNothing(f.At); reason == "" {
+			t.Errorf("%s is not named", f)
+			return "?"
+		}
+		if now, err := s.said(t); err != nil || now != before {
+			t.Errorf("%s (%s) is not named, and the evidence answers otherwise: %v", f, reason, err)
+		}
+		return reason
+	})
 	if found := s.check(t); len(found) > 0 {
 		t.Errorf("faults after all was put back: %v", found)
 	}
@@ -178,7 +166,7 @@ func TestEveryChangedByteIsNamed(t *testing.T) {
 
 // offsets are those that a run tries: all under soak, otherwise some, most of
 // them of bytes that hold something.
-func offsets(rnd *rand.Rand, size int, pages *pageMap) []int {
+func offsets(rnd *rand.Rand, size int, pages *fliptest.Pages) []int {
 	all := rnd.Perm(size)
 	if soaking() {
 		return all
@@ -186,7 +174,7 @@ func offsets(rnd *rand.Rand, size int, pages *pageMap) []int {
 	var some []int
 	full, empty := 0, 0
 	for _, at := range all {
-		if pages != nil && pages.holdsNothing(at) != "" {
+		if pages != nil && pages.HoldsNothing(at) != "" {
 			if empty++; empty <= 25 {
 				some = append(some, at)
 			}
@@ -226,129 +214,6 @@ func truth(t *testing.T, dir string) (files []string) {
 		t.Errorf("the files of truth are %q, want %q", files, want)
 	}
 	return files
-}
-
-// pageMap tells what the bytes of a SQLite file are (https://sqlite.org/fileformat2.html).
-type pageMap struct {
-	data  []byte
-	size  int
-	owner map[int]string // page -> table or index
-}
-
-func mapPages(t *testing.T, path string, data []byte) *pageMap {
-	t.Helper()
-	p := &pageMap{data: slices.Clone(data), size: int(binary.BigEndian.Uint16(data[16:])), owner: make(map[int]string)}
-	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro&immutable=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.QueryContext(t.Context(), "SELECT name, pageno FROM dbstat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		var page int
-		if err := rows.Scan(&name, &page); err != nil {
-			t.Fatal(err)
-		}
-		p.owner[page] = name
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// holdsNothing says what a byte is whose change changes nothing of what is kept;
-// "" where it is part of a row, a key or the structure.
-func (p *pageMap) holdsNothing(at int) string {
-	page, in := at/p.size+1, at%p.size
-	if page == 1 && in < 100 {
-		for _, f := range []struct {
-			from, to int
-			name     string
-		}{
-			{18, 20, "the file header: versions of the format for writing and reading"},
-			{24, 28, "the file header: counter of changes"},
-			{28, 32, "the file header: size in pages, which the file's own size replaces"},
-			{32, 40, "the file header: list of free pages, when none is free"},
-			{40, 44, "the file header: counter of changes of the schema"},
-			{44, 48, "the file header: version of the schema's format"},
-			{48, 52, "the file header: suggested size of a cache"},
-			{52, 56, "the file header: largest root page of an auto-vacuum file"},
-			{56, 60, "the file header: encoding of texts, when all keys are bytes"},
-			{64, 68, "the file header: incremental vacuum"},
-			{72, 92, "the file header: reserved for expansion"},
-			{92, 100, "the file header: version of the library that wrote it"},
-		} {
-			if in >= f.from && in < f.to {
-				return f.name
-			}
-		}
-		return ""
-	}
-	switch owner := p.owner[page]; {
-	case owner == "":
-		return "pages that are free"
-	case strings.HasPrefix(owner, "goose"), owner == "sqlite_sequence":
-		return "the table of migrations, which says when they were made"
-	case owner == "sqlite_schema":
-		return "the text of the schema, where its meaning stays"
-	}
-	begin := (page - 1) * p.size
-	head := p.data[begin:]
-	length, ok := map[byte]int{2: 12, 5: 12, 10: 8, 13: 8}[head[0]]
-	if !ok {
-		// An overflow page: the number of the next one, and bytes of a row.
-		return ""
-	}
-	if in == 7 {
-		return "a page header: count of fragments"
-	}
-	cells := int(binary.BigEndian.Uint16(head[3:]))
-	content := int(binary.BigEndian.Uint16(head[5:]))
-	if content == 0 {
-		content = 65536
-	}
-	if in >= length+2*cells && in < content {
-		return "space of a page that no row has taken"
-	}
-	if head[0] == 13 && p.isRowID(head, cells, in) {
-		return "a row's place for its id, which is the key and not read there"
-	}
-	if in == 1 || in == 2 {
-		return "a page header: list of free blocks, when it is empty"
-	}
-	for block := int(binary.BigEndian.Uint16(head[1:])); block != 0; {
-		next, size := int(binary.BigEndian.Uint16(head[block:])), int(binary.BigEndian.Uint16(head[block+2:]))
-		if in >= block && in < block+size {
-			return "space of a page that a row has left"
-		}
-		block = next
-	}
-	return ""
-}
-
-// isRowID reports whether a byte of a table's leaf is the type of a row's first
-// column: in our tables that is the INTEGER PRIMARY KEY, which is kept as the
-// key of the row and as NULL in its place.
-func (p *pageMap) isRowID(page []byte, cells, in int) bool {
-	for i := range cells {
-		at := int(binary.BigEndian.Uint16(page[8+2*i:]))
-		for range 2 { // the length of the row, and its key
-			for page[at] >= 0x80 {
-				at++
-			}
-			at++
-		}
-		if at+1 == in && page[in] == 0 { // after the length of the row's header
-			return true
-		}
-	}
-	return false
 }
 
 // What somebody who can write the disk, and has every key, may try: the check

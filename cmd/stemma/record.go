@@ -41,9 +41,9 @@ func newRecord(o *options) *cobra.Command {
 		Use:   "record [file]",
 		Short: "Record statements, or envelopes that others signed",
 		Long: `Records evidence: in-toto Statements, which are checked and signed with the key of
-this machine, and DSSE envelopes that are signed already, whose known signatures
-are verified and which are kept exactly as they came. Both are appended to the
-log. What is printed is durable, and can be proven a moment later (stemma tlog
+this machine, and DSSE envelopes and Sigstore bundles that are signed already,
+whose known signatures are verified and which are kept exactly as they came. All
+are appended to the log. What is printed is durable, and can be proven a moment later (stemma tlog
 prove).
 
 The input is one JSON document, or many with one a line; "-" or no file is
@@ -56,6 +56,7 @@ On this machine the key is your own: it proves that nothing was changed since it
 was recorded, no more.`,
 		Example: `  stemma record statement.json
   producer | stemma record -
+  stemma record pay.sigstore.json
   stemma record --json envelopes.ndjson`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,7 +24,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flip": flip, "replace": replace, "truncate": truncate,
+			"flip": flip, "replace": replace, "truncate": truncate, "keyless": keyless,
 		},
 	})
 }

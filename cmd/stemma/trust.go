@@ -99,6 +99,9 @@ func readTrust(file string) (trust, error) {
 	for i, root := range parsed.Roots {
 		parsed.Roots[i] = below(base, root)
 	}
+	if len(parsed.Roots) > 0 {
+		parsed.Certified = certificates(parsed.Roots)
+	}
 	return trust{Trust: parsed, file: file}, nil
 }
 

@@ -99,11 +99,7 @@ func (o *options) rotate(ctx context.Context, algorithm string) (rotation, error
 
 // verifier checks with what is believed.
 func (o *options) verifier(t trust) evidence.Verifier {
-	v := evidence.Verifier{Trust: t.Trust, Logs: t.logs, Registry: predicates()}
-	if len(t.Roots) > 0 {
-		v.Certified = certificates(t.Roots)
-	}
-	return v
+	return evidence.Verifier{Trust: t.Trust, Logs: t.logs, Registry: predicates()}
 }
 
 // certificates checks bundles by the trust roots in these files, which are read

@@ -31,6 +31,11 @@ type Envelope struct {
 	PayloadType string
 	Payload     []byte
 	Signatures  []Signature
+	// Bundle is the whole of the Sigstore bundle that the envelope was in, and
+	// Certificate the one in it whose key signed, in DER; nil where there is none.
+	// [Envelope.Encode] leaves both out.
+	Bundle      []byte
+	Certificate []byte
 }
 
 // Signature is one signature over [PAE] of the envelope. The key id is a hint
@@ -90,41 +95,26 @@ func Digest(envelope []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Decode reads a DSSE envelope with [DefaultLimits]. Fields that DSSE does not
-// name are passed over, as its protocol asks. The error is a *DecodeError.
+// Decode reads a DSSE envelope with [DefaultLimits], by itself or in a Sigstore
+// bundle. Fields that DSSE does not name are passed over, as its protocol asks.
+// The error is a *DecodeError.
 func Decode(b []byte) (Envelope, error) { return DefaultLimits.Decode(b) }
 
-// Decode reads a DSSE envelope. The error is a *DecodeError.
+// Decode reads a DSSE envelope, by itself or in a Sigstore bundle. The error is a
+// *DecodeError.
 func (l Limits) Decode(b []byte) (Envelope, error) {
 	if len(b) > l.Envelope {
 		return Envelope{}, tooLarge("envelope", len(b), l.Envelope)
 	}
 	s := newScan(b, l)
 	var e Envelope
-	var seen struct{ payload, payloadType, signatures bool }
+	var seen seenFields
+	var bundle bundleFields
 	err := s.object(func(name string) error {
-		var err error
-		switch name {
-		case "payload":
-			seen.payload = true
-			e.Payload, err = s.base64()
-		case "payloadType":
-			seen.payloadType = true
-			e.PayloadType, err = s.text()
-		case "signatures":
-			seen.signatures = true
-			err = s.array(func() error {
-				if len(e.Signatures) == l.Signatures {
-					return s.fault(fmt.Sprintf("more than %d signatures", l.Signatures))
-				}
-				sig, err := s.signature()
-				e.Signatures = append(e.Signatures, sig)
-				return err
-			})
-		default:
-			err = s.skip()
+		if ok, err := s.bundleField(name, &bundle, &e); ok || err != nil {
+			return err
 		}
-		return err
+		return s.envelopeField(l, name, &seen, &e)
 	})
 	if err == nil {
 		err = s.end()
@@ -132,14 +122,60 @@ func (l Limits) Decode(b []byte) (Envelope, error) {
 	switch {
 	case err != nil:
 		return Envelope{}, err
-	case !seen.payload:
-		return Envelope{}, missing("", "payload", len(b))
-	case !seen.payloadType || e.PayloadType == "":
-		return Envelope{}, missing("", "payloadType", len(b))
-	case !seen.signatures || len(e.Signatures) == 0:
-		return Envelope{}, missing("", "signatures", len(b))
+	case bundle.is():
+		if err := bundle.check(seen, b); err != nil {
+			return Envelope{}, err
+		}
+		e.Bundle = b
+		return e, nil
 	}
+	if err := seen.check("", e, len(b)); err != nil {
+		return Envelope{}, err
+	}
+	e.Certificate = nil
 	return e, nil
+}
+
+// seenFields are the fields of an envelope that were there.
+type seenFields struct{ payload, payloadType, signatures bool }
+
+func (seen seenFields) any() bool { return seen.payload || seen.payloadType || seen.signatures }
+
+// check refuses an envelope without one of its fields.
+func (seen seenFields) check(path string, e Envelope, offset int) error {
+	switch {
+	case !seen.payload:
+		return missing(path, "payload", offset)
+	case !seen.payloadType || e.PayloadType == "":
+		return missing(path, "payloadType", offset)
+	case !seen.signatures || len(e.Signatures) == 0:
+		return missing(path, "signatures", offset)
+	}
+	return nil
+}
+
+func (s *scan) envelopeField(l Limits, name string, seen *seenFields, e *Envelope) (err error) {
+	switch name {
+	case "payload":
+		seen.payload = true
+		e.Payload, err = s.base64()
+	case "payloadType":
+		seen.payloadType = true
+		e.PayloadType, err = s.text()
+	case "signatures":
+		seen.signatures = true
+		err = s.array(func() error {
+			if len(e.Signatures) == l.Signatures {
+				return s.fault(fmt.Sprintf("more than %d signatures", l.Signatures))
+			}
+			sig, err := s.signature()
+			e.Signatures = append(e.Signatures, sig)
+			return err
+		})
+	default:
+		err = s.skip()
+	}
+	return err
 }
 
 func (s *scan) signature() (Signature, error) {

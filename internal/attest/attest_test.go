@@ -103,6 +103,14 @@ func TestDecodeRefuses(t *testing.T) {
 		{"bits left over", `{"payload":"AR=="}`, "/payload", 11, "not base64"},
 		{"a line end in base64", `{"payload":"A\nQ=="}`, "/payload", 11, "line end"},
 		{"two alphabets", `{"payload":"+_8="}`, "/payload", 11, "not base64"},
+		{"a bundle of a message", `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{}}`, "/messageSignature", 80, "signs a message"},
+		{"a bundle of nothing", `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{}}`, "", 0, `"dsseEnvelope" is missing`},
+		{"a bundle without material", `{"mediaType":"application/vnd.dev.sigstore.bundle+json;version=0.1","dsseEnvelope":{"payloadType":"t","payload":"","signatures":[{"sig":"AQ=="}]}}`, "", 0, `"verificationMaterial" is missing`},
+		{"a bundle of half an envelope", `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","dsseEnvelope":{"payload":""}}`, "/dsseEnvelope", 91, `"payloadType" is missing`},
+		{"a bundle with two signatures", `{"dsseEnvelope":{"payloadType":"t","payload":"","signatures":[{"sig":"AQ=="},{"sig":"AQ=="}]}}`, "/dsseEnvelope/signatures/0", 0, "more than 1 sig"},
+		{"a bundle of another kind", `{"mediaType":"text/plain","dsseEnvelope":{"payloadType":"t","payload":"","signatures":[{"sig":"AQ=="}]}}`, "/mediaType", 13, "not that of a Sigstore bundle"},
+		{"an envelope and a bundle", `{"payload":"","dsseEnvelope":{"payloadType":"t","payload":"","signatures":[{"sig":"AQ=="}]}}`, "", 0, "both an envelope and a bundle"},
+		{"a certificate that is none", `{"verificationMaterial":{"certificate":{"rawBytes":"?"}}}`, "/verificationMaterial/certificate/rawBytes", 51, "not base64"},
 		{"deep", `{"x":` + strings.Repeat("[", 100000), "", 0, "nested deeper than 64"},
 		{"large", `{"payload":"` + strings.Repeat("A", 200<<10) + `"}`, "", 160 << 10, "over the limit"},
 	} {
@@ -121,6 +129,33 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+func TestDecodeBundle(t *testing.T) {
+	for name, material := range map[string]string{
+		"one":   `{"certificate":{"rawBytes":"AQID"},"tlogEntries":[]}`,
+		"chain": `{"x509CertificateChain":{"certificates":[{"rawBytes":"AQID"},{"rawBytes":"BAUG"}]}}`,
+		"key":   `{"publicKey":{"hint":"x"}}`,
+	} {
+		b := []byte(`{"mediaType":"` + attest.BundleType + `","verificationMaterial":` + material + `,"dsseEnvelope":` + dsseVector + `}`)
+		e, err := attest.Decode(b)
+		want, werr := attest.Decode([]byte(dsseVector))
+		if err != nil || werr != nil {
+			t.Fatal(err, werr)
+		}
+		want.Bundle = b
+		if name != "key" {
+			want.Certificate = []byte{1, 2, 3}
+		}
+		if diff := cmp.Diff(want, e); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	// In an envelope by itself the fields of a bundle mean nothing.
+	e, err := attest.Decode([]byte(`{"mediaType":1,"messageSignature":2,"verificationMaterial":{"certificate":{"rawBytes":"AQID"}},` + dsseVector[1:]))
+	if err != nil || e.Bundle != nil || e.Certificate != nil {
+		t.Errorf("an envelope with other fields: %+v, %v", e, err)
+	}
+}
+
 func TestDecodeGigabyte(t *testing.T) {
 	b := make([]byte, 1<<30) // never touched, so that it costs no memory
 	for name, l := range map[string]attest.Limits{"default": attest.DefaultLimits, "file": attest.FileLimits} {
@@ -132,6 +167,7 @@ func TestDecodeGigabyte(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(dsseVector))
+	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{"certificate":{"rawBytes":"AQ=="}},"dsseEnvelope":` + dsseVector + `}`))
 	f.Add([]byte(`{"payloadType":"t","payload":"-_8","signatures":[{"keyid":null,"sig":"AQ"}],"x":[{}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := attest.Decode(b)
@@ -141,6 +177,12 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("error %#v of %q", err, b)
 			}
 			return
+		}
+		if e.Bundle != nil {
+			if !bytes.Equal(e.Bundle, b) || len(e.Signatures) != 1 {
+				t.Fatalf("a bundle with %d signatures: %q", len(e.Signatures), b)
+			}
+			e.Bundle, e.Certificate = nil, nil
 		}
 		again, err := attest.FileLimits.Decode(e.Encode())
 		if err != nil {

@@ -17,10 +17,10 @@ import (
 
 // Piece is one signed envelope and what came with it.
 type Piece struct {
-	Name     string // where in the file it was
-	Envelope []byte // as stored: these bytes are what the log has the digest of
-	// Bundle is the Sigstore bundle that the envelope came in, or nil.
-	Bundle []byte
+	Name string // where in the file it was
+	// Envelope is the DSSE envelope, or the Sigstore bundle of one, as stored: these
+	// bytes are what the log has the digest of.
+	Envelope []byte
 	// Proof is a proof of inclusion in a log (c2sp.org/tlog-proof@v1), or nil.
 	Proof []byte
 }

@@ -344,7 +344,7 @@ func TestReadRefuses(t *testing.T) {
 		{"another document", []byte(`{"a":1}`), "neither an envelope nor a bundle"},
 		{"a statement", []byte(`{"_type":"https://in-toto.io/Statement/v1"}`), "nobody has signed it"},
 		{"a bundle of a message", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","messageSignature":{}}`), "signs a message"},
-		{"a bundle of nothing", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","DSSEEnvelope":{}}`), "no envelope"},
+		{"a bundle of nothing", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","DSSEEnvelope":{}}`), `"dsseEnvelope" is missing`},
 		{"a line that is none", []byte("{\"payloadType\":\"t\"}\n{\"payloadType\":\"t\"\n"), "line 2"},
 		{"half a file", good.Bytes()[:700], "exported file"},
 		{"no manifest", archive("a", "b"), "no manifest"},

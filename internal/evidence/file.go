@@ -33,7 +33,8 @@ const ExportSchema = "stemma.export/v1"
 //
 //	manifest.json                 what it is: Schema, Node, Members
 //	statements/<digest>.dsse.json the envelope, byte for byte as stored
-//	statements/<digest>.sigstore.json  the same as a Sigstore bundle
+//	statements/<digest>.sigstore.json  the same as a Sigstore bundle; by itself where
+//	                              it is the bundle that is stored
 //	proofs/<digest>.tlog-proof    where the log has it
 //	keys/<key id>.pem             the public key that it names
 //	log.vkey                      the key of the log
@@ -59,17 +60,15 @@ func Write(w io.Writer, x Export) error {
 	add := func(name string, data []byte) { members = append(members, member{name, data}) }
 	for _, p := range x.Pieces {
 		digest := attest.Digest(p.Envelope)
-		add("statements/"+digest+".dsse.json", p.Envelope)
-		b := p.Bundle
-		if b == nil {
-			made, err := Bundle(p.Envelope)
-			if err != nil && !errors.Is(err, stemma.ErrInvalid) {
-				return err
-			}
-			b = made // an envelope of two signatures has none
+		b, err := Bundle(p.Envelope)
+		if err != nil && !errors.Is(err, stemma.ErrInvalid) {
+			return err
 		}
-		if b != nil {
+		if b != nil { // an envelope of two signatures has none
 			add("statements/"+digest+".sigstore.json", b)
+		}
+		if !bytes.Equal(b, p.Envelope) {
+			add("statements/"+digest+".dsse.json", p.Envelope)
 		}
 		if p.Proof != nil {
 			add("proofs/"+digest+".tlog-proof", p.Proof)
@@ -155,7 +154,8 @@ func readJSON(b []byte) (Piece, error) {
 		return Piece{}, err
 	}
 	var form struct {
-		MediaType   string          `json:"mediaType"`
+		MediaType   json.RawMessage `json:"mediaType"`
+		Bundled     json.RawMessage `json:"dsseEnvelope"`
 		PayloadType *string         `json:"payloadType"`
 		Statement   string          `json:"_type"`
 		Payload     json.RawMessage `json:"payload"`
@@ -164,9 +164,9 @@ func readJSON(b []byte) (Piece, error) {
 		return Piece{}, fmt.Errorf("neither an envelope nor a bundle: %w", stemma.ErrInvalid)
 	}
 	switch {
-	case isBundle(form.MediaType):
-		e, err := openBundle(b)
-		return Piece{Envelope: e, Bundle: b}, err
+	case form.Bundled != nil, bytes.Contains(form.MediaType, []byte("sigstore.bundle")):
+		_, err := attest.FileLimits.Decode(b)
+		return Piece{Envelope: bytes.TrimSpace(b)}, err
 	case form.PayloadType != nil || form.Payload != nil:
 		return Piece{Envelope: bytes.TrimSpace(b)}, nil
 	case form.Statement != "":
@@ -205,11 +205,9 @@ func readTar(b []byte) (Export, error) {
 		digest, kind, _ := strings.Cut(path.Base(name), ".")
 		switch {
 		case path.Dir(name) == "statements" && kind == "dsse.json":
-			p := Piece{Name: name, Envelope: data, Proof: files["proofs/"+digest+".tlog-proof"]}
-			if b := files["statements/"+digest+".sigstore.json"]; b != nil && certified(b) {
-				p.Bundle = b
-			}
-			x.Pieces = append(x.Pieces, p)
+			x.Pieces = append(x.Pieces, Piece{Name: name, Envelope: data, Proof: files["proofs/"+digest+".tlog-proof"]})
+		case path.Dir(name) == "statements" && kind == "sigstore.json" && files["statements/"+digest+".dsse.json"] == nil:
+			x.Pieces = append(x.Pieces, Piece{Name: name, Envelope: data, Proof: files["proofs/"+digest+".tlog-proof"]})
 		case path.Dir(name) == "keys":
 			x.Keys = append(x.Keys, string(data))
 		case name == "log.vkey":

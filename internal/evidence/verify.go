@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -21,9 +20,6 @@ type Verifier struct {
 	Registry attest.Registry
 	// Logs are the keys of the logs that are known.
 	Logs []tlog.Keys
-	// Certified checks a Sigstore bundle with a certificate against the trust
-	// roots; nil where there are none.
-	Certified func(ctx context.Context, bundle []byte) (sign.Certified, error)
 	// Subjects says whether the things that a statement is about are here; nil
 	// where there is nowhere to look.
 	Subjects func(ctx context.Context, s stemma.Statement) (Result, string, error)
@@ -39,14 +35,12 @@ func (v Verifier) Verify(ctx context.Context, p Piece) (Verdict, error) {
 	out := Verdict{Name: p.Name, Envelope: attest.Digest(p.Envelope), Subjects: []stemma.Subject{}, NotUnderstood: []string{}}
 	e, err := attest.FileLimits.Decode(p.Envelope)
 	if err != nil {
-		out.add(Claim{Claim: "form", Result: Fails, Says: "it is a DSSE envelope", Reasons: []string{text(err)}})
+		out.add(Claim{Claim: "form", Result: Fails, Says: "it is a DSSE envelope, or a Sigstore bundle of one", Reasons: []string{text(err)}})
 		return out, nil
 	}
 	s, ok := out.statement(e, v.Registry)
 	when := out.log(p, v.Logs)
-	if err := out.signatures(ctx, v, p, e, s, when); err != nil {
-		return out, err
-	}
+	out.signatures(ctx, v, e, s, when)
 	if !ok {
 		return out, nil
 	}
@@ -145,16 +139,12 @@ func (out *Verdict) log(p Piece, logs []tlog.Keys) sign.When {
 }
 
 // signatures checks each signature by the keys and identities that are trusted.
-func (out *Verdict) signatures(ctx context.Context, v Verifier, p Piece, e attest.Envelope, s stemma.Statement, when sign.When) error {
-	if p.Bundle != nil && certified(p.Bundle) {
-		return out.certificate(ctx, v, p, e, s)
-	}
+func (out *Verdict) signatures(ctx context.Context, v Verifier, e attest.Envelope, s stemma.Statement, when sign.When) {
 	checked := v.Trust.VerifyAt(ctx, e, s, when)
 	out.Tier = checked.Tier
 	for _, one := range checked.Signatures {
 		out.add(signature(one))
 	}
-	return nil
 }
 
 func signature(one sign.SignatureVerdict) Claim {
@@ -181,34 +171,6 @@ func signature(one sign.SignatureVerdict) Claim {
 
 // Short gives the beginning of a digest or key id, for people to read.
 func Short(hexID string) string { return hexID[:min(16, len(hexID))] }
-
-// certificate checks the signature of a bundle with a certificate.
-func (out *Verdict) certificate(ctx context.Context, v Verifier, p Piece, e attest.Envelope, s stemma.Statement) error {
-	c := Claim{Claim: "signature", Result: Unknown, Says: "an identity that a certificate names signed these bytes"}
-	if v.Certified == nil {
-		c.Reasons = []string{"no trust root is known: name one under \"roots\" in trust.yaml"}
-		out.add(c)
-		return nil
-	}
-	found, err := v.Certified(ctx, p.Bundle)
-	if err != nil {
-		return err
-	}
-	if !found.Good {
-		c.Result, c.Reasons = Fails, found.Reasons
-		out.add(c)
-		return nil
-	}
-	if found.Envelope.PayloadType != e.PayloadType || !bytes.Equal(found.Envelope.Payload, e.Payload) {
-		c.Result, c.Reasons = Fails, []string{"the bundle signs another statement than this one"}
-		out.add(c)
-		return nil
-	}
-	one := v.Trust.Judge(found.Certificate, s)
-	out.Tier = one.Tier
-	out.add(signature(one))
-	return nil
-}
 
 // subjects says whether what the statement is about is here.
 func (out *Verdict) subjects(ctx context.Context, v Verifier, s stemma.Statement) error {

@@ -19,8 +19,8 @@
 //
 // A statement is known by its source and the source's event id: told again, it
 // is the statement that was kept first, and its signature is not made again. An
-// envelope that somebody else signed is known by a keyed hash of what it says,
-// without times and signatures.
+// envelope that somebody else signed is known by a keyed hash of what it says and
+// of whose key it names, without times and signatures.
 package record
 
 import (
@@ -31,6 +31,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -94,7 +95,8 @@ type Submission struct {
 	// Payload is an in-toto Statement; it is signed exactly as it is, unless
 	// Content is added to it.
 	Payload []byte
-	// Envelope is a DSSE envelope, which is kept exactly as it is.
+	// Envelope is a DSSE envelope, or a Sigstore bundle with one, which is kept
+	// exactly as it is.
 	Envelope []byte
 	// Content goes to the vault; its commitments are added to the predicate's
 	// field "content". Only a statement can have it.
@@ -347,7 +349,11 @@ func (r *Recorder) foreign(ctx context.Context, s *Submission) (prepared, error)
 		p.verdict = r.cfg.Trust.Verify(ctx, e, st)
 		for i, sig := range p.verdict.Signatures {
 			if sig.Checked && !sig.Good {
-				return prepared{}, fmt.Errorf("signature %d of key %q is false: what is signed was changed: %w", i+1, sig.KeyID, stemma.ErrInvalid)
+				by := fmt.Sprintf("key %q", sig.KeyID)
+				if e.Certificate != nil {
+					by = "the certificate"
+				}
+				return prepared{}, fmt.Errorf("signature %d of %s is false: what is signed was changed: %w", i+1, by, stemma.ErrInvalid)
 			}
 		}
 	}
@@ -355,15 +361,26 @@ func (r *Recorder) foreign(ctx context.Context, s *Submission) (prepared, error)
 	return p, err
 }
 
-// contentKey is the key of what an envelope says, whenever and by whomever it
-// was signed: the same said again is the same.
+// contentKey is the key of what an envelope says and of whose key said it, as
+// it names it: the same said again is the same, whenever it was signed. Otherwise
+// whoever says first what a trusted pipeline is about to say would have its
+// signature passed over. A certificate is of one signing.
 func (r *Recorder) contentKey(e attest.Envelope, st stemma.Statement) (store.EventKey, error) {
 	said, err := withoutTimes(st)
 	if err != nil {
 		return store.EventKey{}, err
 	}
+	var signers []string
+	if e.Certificate != nil {
+		signers = append(signers, attest.Digest(e.Certificate))
+	} else {
+		for _, sig := range e.Signatures {
+			signers = append(signers, sig.KeyID)
+		}
+	}
+	slices.Sort(signers)
 	mac := hmac.New(sha256.New, r.cfg.Key)
-	fmt.Fprintf(mac, "%d %s ", len(e.PayloadType), e.PayloadType)
+	fmt.Fprintf(mac, "%q %d %s ", signers, len(e.PayloadType), e.PayloadType)
 	mac.Write(said)
 	return store.EventKey{Source: foreignSource, EventID: hex.EncodeToString(mac.Sum(nil))}, nil
 }

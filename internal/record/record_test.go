@@ -315,6 +315,7 @@ func TestBadSubmissions(t *testing.T) {
 		"deep":               {Payload: edit(`"predicate":{`, `"predicate":{"x":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`,`)},
 		"an envelope's name": {Payload: edit("tracker", "envelope")},
 		"no envelope":        {Envelope: []byte(`{"payloadType":"x"}`)},
+		"half a bundle":      {Envelope: []byte(`{"dsseEnvelope":{}}`)},
 		"content and no vault": {Payload: good.Payload, Content: []record.Item{{
 			Name: "prompt", Content: vault.Content{Bytes: []byte("hello")},
 		}}},
@@ -331,7 +332,7 @@ func TestBadSubmissions(t *testing.T) {
 	}
 	whole(t, h, 0)
 	for name, bad := range map[string]string{
-		"empty": "", "number": "1", "other": `{"a":1}`, "bundle": `{"dsseEnvelope":{}}`, "large": strings.Repeat(" ", 10) + `"` + strings.Repeat("x", record.MaxSubmission) + `"`,
+		"empty": "", "number": "1", "other": `{"a":1}`, "large": strings.Repeat(" ", 10) + `"` + strings.Repeat("x", record.MaxSubmission) + `"`,
 	} {
 		if _, err := record.ParseSubmission([]byte(bad)); !errors.Is(err, stemma.ErrInvalid) {
 			t.Errorf("%s: ParseSubmission error = %v, want ErrInvalid", name, err)

@@ -14,7 +14,7 @@ import (
 // of the largest envelope.
 const MaxSubmission = 160 << 10
 
-// ParseSubmission reads a statement or an envelope, whichever it is, from JSON.
+// ParseSubmission reads a statement, an envelope or a bundle, whichever it is, from JSON.
 // It looks no further than needed to tell the two apart: [Recorder.Record] does.
 // The error is ErrInvalid.
 func ParseSubmission(data []byte) (Submission, error) {
@@ -28,15 +28,14 @@ func ParseSubmission(data []byte) (Submission, error) {
 	}
 	_, statement := top["_type"]
 	_, envelope := top["payloadType"]
+	_, bundle := top["dsseEnvelope"]
 	switch {
 	case statement && !envelope:
 		return Submission{Payload: data}, nil
-	case envelope && !statement:
+	case (envelope || bundle) && !statement:
 		return Submission{Envelope: data}, nil
-	case top["dsseEnvelope"] != nil:
-		return Submission{}, fmt.Errorf("a bundle: record the envelope in its field dsseEnvelope: %w", stemma.ErrInvalid)
 	}
-	return Submission{}, fmt.Errorf("neither a statement (field _type) nor an envelope (field payloadType): %w", stemma.ErrInvalid)
+	return Submission{}, fmt.Errorf("neither a statement (field _type), an envelope (field payloadType) nor a bundle (field dsseEnvelope): %w", stemma.ErrInvalid)
 }
 
 // withContent keeps the content of a submission, and adds the commitments to

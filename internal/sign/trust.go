@@ -75,6 +75,9 @@ type Trust struct {
 	// Roots are the paths of the trust roots (trusted_root.json) whose
 	// certificates are believed, as trust.yaml has them.
 	Roots []string
+	// Certified checks a Sigstore bundle with a certificate against these roots;
+	// nil where there are none. An error says that a root can not be read.
+	Certified func(ctx context.Context, bundle []byte) (Certified, error)
 }
 
 // When is a time, and who says so.
@@ -126,8 +129,12 @@ func (t Trust) Verify(ctx context.Context, e attest.Envelope, s stemma.Statement
 }
 
 // VerifyAt is Verify with a proven time at which the envelope existed; a zero
-// one is none.
-func (t Trust) VerifyAt(_ context.Context, e attest.Envelope, s stemma.Statement, when When) Verdict {
+// one is none. A bundle with a certificate brings its own.
+func (t Trust) VerifyAt(ctx context.Context, e attest.Envelope, s stemma.Statement, when When) Verdict {
+	if e.Certificate != nil {
+		one := t.certified(ctx, e, s)
+		return Verdict{Tier: one.Tier, Signatures: []SignatureVerdict{one}}
+	}
 	if when.Time.IsZero() {
 		when = When{Time: claimedTime(s)}
 	}
@@ -213,84 +220,6 @@ func (t Trust) judge(k Key, s stemma.Statement, when When) SignatureVerdict {
 		v.Reasons = append(v.Reasons, "that the key was good then rests on the signer's word for the time")
 	}
 	return v
-}
-
-// Certificate is what a verified certificate says of who signed. The child
-// sigstore makes it, after it has checked the chain, the time and the
-// signature.
-type Certificate struct {
-	Issuer  string // of the identity, not of the certificate
-	Subject string // alternative name: a mail address or a URI
-	// Workflow, Ref and Repository are the extensions that CI providers fill
-	// (Fulcio OIDs 1.3.6.1.4.1.57264.1.18 buildConfigURI, .14 source repository
-	// ref, .12 source repository URI); "" where there are none.
-	Workflow, Ref, Repository string
-	// Time is when the certificate was used, and who says so.
-	Time When
-}
-
-// Certified is what checking a signature with a certificate came to.
-type Certified struct {
-	// Good says that the certificate leads to a trusted root, was good at a time
-	// that somebody trusted vouches for, and that its key signed these bytes.
-	Good        bool
-	Certificate Certificate     // where good
-	Envelope    attest.Envelope // what the signature is of, where good
-	Reasons     []string        // why not
-}
-
-// Judge says what a good signature is worth that was made with a certificate.
-func (t Trust) Judge(c Certificate, s stemma.Statement) SignatureVerdict {
-	v := SignatureVerdict{Checked: true, Good: true, Identity: c.Subject, Issuer: c.Issuer, Reasons: []string{}}
-	var near []string
-	for _, id := range t.Identities {
-		tier, reason := id.judge(c, s.PredicateType)
-		if reason != "" {
-			if id.Issuer == c.Issuer {
-				near = append(near, fmt.Sprintf("%s (%s): %s", id.Name, id.Pinned, reason))
-			}
-			continue
-		}
-		if better(v.Tier, tier) != tier || v.Tier == tier {
-			continue
-		}
-		v.Trusted, v.Tier, v.Name, v.Pinned = true, tier, id.Name, id.Pinned
-	}
-	switch {
-	case v.Tier == stemma.TierAttested:
-		v.Proves = "the workflow said so on a protected branch, which no developer can do alone"
-	case v.Trusted:
-		v.Proves = "the person or workflow of this identity said so"
-	case len(near) > 0:
-		v.Reasons = near
-	default:
-		v.Reasons = append(v.Reasons, "no identity of this issuer is trusted")
-	}
-	return v
-}
-
-func (id Identity) judge(c Certificate, predicateType string) (tier stemma.Tier, reason string) {
-	switch {
-	case id.Issuer != c.Issuer:
-		return "", "another issuer"
-	case id.Workflow == "" && id.Subject != c.Subject:
-		return "", fmt.Sprintf("the subject is %q", c.Subject)
-	case id.Workflow != "" && id.Workflow != withoutRef(c.Workflow):
-		return "", fmt.Sprintf("the workflow is %q", c.Workflow)
-	case !allows(id.Predicates, predicateType):
-		return "", "may not say statements of type " + predicateType
-	case id.Workflow == "":
-		return stemma.TierClaimed, ""
-	case !slices.Contains(id.ProtectedRefs, c.Ref):
-		return "", fmt.Sprintf("ran on %q, which is not one of the protected refs", c.Ref)
-	}
-	return stemma.TierAttested, ""
-}
-
-// withoutRef takes "@refs/heads/main" off the URL of a workflow.
-func withoutRef(workflow string) string {
-	url, _, _ := strings.Cut(workflow, "@")
-	return url
 }
 
 func allows(patterns []string, predicateType string) bool {

@@ -9,8 +9,10 @@ package sigstore
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
@@ -28,6 +30,7 @@ type Verifier struct{ roots []*trusted }
 // trusted is one trust root, with what it asks of a bundle.
 type trusted struct {
 	name     string
+	material root.TrustedMaterial
 	verifier *verify.Verifier
 }
 
@@ -76,7 +79,7 @@ func use(name string, material root.TrustedMaterial) (*trusted, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trust root %s: %v: %w", name, err, stemma.ErrInvalid)
 	}
-	return &trusted{name: name, verifier: v}, nil
+	return &trusted{name, material, v}, nil
 }
 
 // Verify checks a bundle: that its certificate leads to a root and was good at
@@ -101,10 +104,56 @@ func (v *Verifier) Verify(_ context.Context, text []byte) sign.Certified {
 		if err == nil {
 			return sign.Certified{Good: true, Certificate: c, Envelope: e}
 		}
-		reasons = append(reasons, r.name+": "+oneLine(err))
+		reason := r.why(&b)
+		if reason == "" {
+			reason = oneLine(err)
+		}
+		reasons = append(reasons, r.name+": "+reason)
 	}
 	return sign.Certified{Reasons: reasons}
 }
+
+// why tells what is wrong with a certificate, of which the library only says that
+// it is refused; "" where it is something else.
+func (r *trusted) why(b *bundle.Bundle) string {
+	content, err := b.VerificationContent()
+	if err != nil || content.Certificate() == nil {
+		return ""
+	}
+	cert := content.Certificate()
+	if !r.made(cert) {
+		return "no authority of this root made the certificate"
+	}
+	stamps, _, err := verify.VerifySignedTimestamp(b, r.material)
+	if err != nil {
+		return ""
+	}
+	for _, s := range stamps {
+		if s.Time.Before(cert.NotBefore) || s.Time.After(cert.NotAfter) {
+			return fmt.Sprintf("the certificate was good from %s to %s, and was used at %s", stamp(cert.NotBefore), stamp(cert.NotAfter), stamp(s.Time))
+		}
+	}
+	return ""
+}
+
+// made reports whether an authority of the root signed a certificate, whenever
+// that was.
+func (r *trusted) made(cert *x509.Certificate) bool {
+	for _, ca := range r.material.FulcioCertificateAuthorities() {
+		f, ok := ca.(*root.FulcioCertificateAuthority)
+		if !ok {
+			continue
+		}
+		for _, by := range append([]*x509.Certificate{f.Root}, f.Intermediates...) {
+			if by != nil && cert.CheckSignatureFrom(by) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // verify checks the bundle by one root. Identity and artifact are left to the
 // caller, who looks at each of them by itself.

@@ -1,29 +1,19 @@
 package sigstore_test
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/json"
 	"errors"
-	"math/big"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/testing/ca"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/sign/sigstore"
+	"github.com/stemma-dev/stemma/internal/sign/sigstoretest"
 )
 
 const (
@@ -32,115 +22,47 @@ const (
 )
 
 // authority is a private Fulcio and timestamp authority.
-type authority struct {
-	root, issuing *x509.Certificate
-	key           *ecdsa.PrivateKey
-	times         *ca.VirtualSigstore
+type authority struct{ sigstoretest.Authority }
+
+type (
+	certified = sigstoretest.Certified
+	object    = sigstoretest.Object
+	list      = []any
+)
+
+// must gives what cannot fail here.
+func must[T any](t testing.TB, v T, err error) T {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }
 
 func newAuthority(t testing.TB) authority {
 	t.Helper()
-	rootCert, rootKey, err := ca.GenerateRootCa()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuing, key, err := ca.GenerateFulcioIntermediate(rootCert, rootKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	times, err := ca.NewVirtualSigstore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return authority{rootCert, issuing, key, times}
+	a, err := sigstoretest.New()
+	return authority{must(t, a, err)}
 }
 
 // trust is the authority's trusted_root.json.
 func (a authority) trust(t testing.TB) sigstore.Root {
 	t.Helper()
-	now := time.Now()
-	r, err := root.NewTrustedRoot(root.TrustedRootMediaType01, []root.CertificateAuthority{&root.FulcioCertificateAuthority{
-		Root: a.root, Intermediates: []*x509.Certificate{a.issuing}, URI: "https://fulcio.acme.example",
-		ValidityPeriodStart: now.Add(-5 * time.Hour), ValidityPeriodEnd: now.Add(time.Hour),
-	}}, nil, a.times.TimestampingAuthorities(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := r.MarshalJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sigstore.Root{Name: "acme", JSON: text}
+	text, err := a.TrustedRoot()
+	return sigstore.Root{Name: "acme", JSON: must(t, text, err)}
 }
 
-// certified is a certificate with its key.
-type certified struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// certify makes a certificate as Fulcio does for a workflow, good for ten
-// minutes from a time on.
 func (a authority) certify(t testing.TB, ref string, from time.Time) certified {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	extension := func(n int, text string) pkix.Extension {
-		value, err := asn1.MarshalWithParams(text, "utf8")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, n}, Value: value}
-	}
-	san, err := url.Parse(workflow + "@" + ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(7), NotBefore: from, NotAfter: from.Add(10 * time.Minute),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
-		URIs: []*url.URL{san},
-		ExtraExtensions: []pkix.Extension{
-			extension(8, issuer), extension(12, "https://forge.example/acme/pay"), extension(14, ref), extension(18, workflow+"@"+ref),
-		},
-	}, a.issuing, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certified{cert, key}
+	c, err := a.Certify(sigstoretest.Claims{Issuer: issuer, Repository: "https://forge.example/acme/pay", Workflow: workflow, Ref: ref}, from)
+	return must(t, c, err)
 }
-
-type (
-	object = map[string]any
-	list   = []any
-)
 
 // bundle signs a payload and gives the bundle, to be spoilt.
 func (a authority) bundle(t testing.TB, c certified, payload []byte) object {
 	t.Helper()
-	sum := sha256.Sum256(attest.PAE(attest.PayloadType, payload))
-	sig, err := c.key.Sign(rand.Reader, sum[:], crypto.SHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stamp, err := a.times.TimestampResponse(sig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return object{
-		"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-		"verificationMaterial": object{
-			"certificate":               object{"rawBytes": c.cert.Raw},
-			"timestampVerificationData": object{"rfc3161Timestamps": list{object{"signedTimestamp": stamp}}},
-		},
-		"dsseEnvelope": object{"payload": payload, "payloadType": attest.PayloadType, "signatures": list{object{"sig": sig}}},
-	}
+	b, err := a.Bundle(c, payload)
+	return must(t, b, err)
 }
 
 func statement(t testing.TB) (stemma.Statement, []byte) {
@@ -176,9 +98,9 @@ func TestVerify(t *testing.T) {
 		want  string // part of the reason; "" is good
 	}{
 		{"a workflow on a protected branch", acme, good, func(object) {}, ""},
-		{"a certificate that had expired", acme, acme.certify(t, "refs/heads/main", now.Add(-time.Hour)), func(object) {}, "certificate"},
-		{"a certificate that is not good yet", acme, acme.certify(t, "refs/heads/main", now.Add(time.Hour)), func(object) {}, "certificate"},
-		{"another authority", other, other.certify(t, "refs/heads/main", now), func(object) {}, "acme: "},
+		{"a certificate that had expired", acme, acme.certify(t, "refs/heads/main", now.Add(-time.Hour)), func(object) {}, "acme: the certificate was good from"},
+		{"a certificate that is not good yet", acme, acme.certify(t, "refs/heads/main", now.Add(time.Hour)), func(object) {}, "acme: the certificate was good from"},
+		{"another authority", other, other.certify(t, "refs/heads/main", now), func(object) {}, "acme: no authority of this root made the certificate"},
 		{"no time", acme, good, func(b object) { delete(material(b), "timestampVerificationData") }, "timestamp"},
 		{"another's time", acme, good, func(b object) {
 			material(b)["timestampVerificationData"] = material(other.bundle(t, good, payload))["timestampVerificationData"]
@@ -191,7 +113,7 @@ func TestVerify(t *testing.T) {
 		}, "one"},
 		{"no signature", acme, good, func(b object) { envelope(b)["signatures"] = list{} }, "signature"},
 		{"another certificate", acme, good, func(b object) {
-			material(b)["certificate"] = object{"rawBytes": acme.certify(t, "refs/heads/main", now).cert.Raw}
+			material(b)["certificate"] = object{"rawBytes": acme.certify(t, "refs/heads/main", now).Cert.Raw}
 		}, "signature"},
 		{"no certificate", acme, good, func(b object) { delete(material(b), "certificate") }, ""},
 		{"a key in its place", acme, good, func(b object) {
@@ -246,7 +168,7 @@ func TestVerify(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	acme := newAuthority(t)
-	timeless, err := root.NewTrustedRoot(root.TrustedRootMediaType01, acme.times.FulcioCertificateAuthorities(), nil, nil, nil)
+	timeless, err := root.NewTrustedRoot(root.TrustedRootMediaType01, acme.Times.FulcioCertificateAuthorities(), nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/stemma-dev/stemma/internal/git"
 )
 
 // Iterations are counts of what it took. Two of the four that a change has are
@@ -14,39 +12,20 @@ type Iterations struct {
 	// Prompts counts the prompts of people.
 	Prompts int `json:"prompts"`
 	// Rewrites counts edits that replaced lines which an earlier edit of the same
-	// session had written.
+	// session had written; see [Rewrite].
 	Rewrites int `json:"rewrites"`
 }
 
 // Iterations counts prompts and rewrites of a session.
 func (s *Session) Iterations() Iterations {
 	var n Iterations
-	wrote := make(map[string]map[git.Line]bool)
 	for _, t := range s.Turns {
 		if t.Origin == FromPerson {
 			n.Prompts++
 		}
-		for _, c := range t.Calls {
-			if c.Outcome == OutcomeNone || c.Outcome == OutcomeError {
-				continue
-			}
-			for _, e := range c.Edits {
-				lines := wrote[e.Path]
-				if lines == nil {
-					lines = make(map[git.Line]bool)
-					wrote[e.Path] = lines
-				}
-				// A line that stands in both was only shown to find the place.
-				if slices.ContainsFunc(e.Old, func(h git.Line) bool { return lines[h] && !slices.Contains(e.New, h) }) {
-					n.Rewrites++
-				}
-				for _, h := range e.New {
-					if !slices.Contains(e.Old, h) {
-						lines[h] = true
-					}
-				}
-			}
-		}
+	}
+	for _, rewrites := range s.Rewrites() {
+		n.Rewrites += len(rewrites)
 	}
 	return n
 }

@@ -281,6 +281,9 @@ type File struct {
 type Edit struct {
 	Path     string
 	Old, New []git.Line
+	// Whole says that New is the whole file; Old is then what the call tells of
+	// the file as it was, which mostly is nothing.
+	Whole bool
 }
 
 // Test is a run of tests that a call did.

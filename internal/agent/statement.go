@@ -120,6 +120,10 @@ type DeltaTurn struct {
 	Calls     map[Kind]int     `json:"calls,omitempty"`
 	Outcomes  map[Outcome]int  `json:"outcomes,omitempty"`
 	Decisions map[Decision]int `json:"decisions,omitempty"`
+	// Tools counts calls by the tool's name, as the agent names it; ToolsCut counts
+	// those that there was no room for.
+	Tools    map[string]int `json:"tools,omitempty"`
+	ToolsCut int            `json:"toolsCut,omitempty"`
 	// Files are those within the working directory, by their path in it. Outside
 	// counts the others, and Cut those that there was no room for.
 	Files   []File       `json:"files,omitempty"`
@@ -129,6 +133,12 @@ type DeltaTurn struct {
 	Spawned []DeltaSpawn `json:"spawned,omitempty"`
 	// Tickets are the keys of tickets that the prompt names.
 	Tickets []string `json:"tickets,omitempty"`
+	// Rewrites are the edits that replaced lines which the session had written,
+	// in files within the working directory; null where the session was not read
+	// from its beginning, so that nothing tells. RewritesCut counts those that there
+	// was no room for.
+	Rewrites    []Rewrite `json:"rewrites"`
+	RewritesCut int       `json:"rewritesCut,omitempty"`
 }
 
 // DeltaUse is a model with what it used.
@@ -180,16 +190,29 @@ type Told struct {
 // two; a statement must stay below 64 KB with its subject and its content.
 const maxStatement = 40 << 10
 
-// maxFiles is how many files one turn of a statement names.
-const maxFiles = 100
+// The limits of one turn of a statement: how many files, rewrites and tools it
+// names, and the bytes of a tool's name.
+const (
+	maxFiles    = 100
+	maxTools    = 50
+	maxToolName = 128
+)
 
 // Statements tells what a reading gave of a session, in as many parts as keep
 // each small. Told again, the same reading gives the same source and event ids.
 func Statements(s Session, told Told) ([]stemma.Statement, error) {
 	d := deltaOf(s, told)
 	turns := make([]DeltaTurn, 0, len(s.Turns))
+	var rewrites map[int][]Rewrite
+	if told.Complete {
+		rewrites = s.Rewrites()
+	}
 	for _, t := range s.Turns {
-		turns = append(turns, turnOf(s, t))
+		turn := turnOf(s, t)
+		if told.Complete {
+			turn.rewrote(s.Base.Dir, rewrites[t.Index])
+		}
+		turns = append(turns, turn)
 	}
 	var all []stemma.Statement
 	for number := max(1, told.First); ; number++ {
@@ -295,7 +318,7 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 		Index: t.Index, ID: clean(t.ID, 256), Origin: t.Origin, Start: stamp(t.Start), End: stamp(t.End),
 		Prompt: sizeOf(t.Prompt), Answer: sizeOf(t.Answer), Thinking: t.Thinking, Images: t.Images,
 		Models: []DeltaUse{}, Effort: t.Effort, Mode: t.Mode, Interrupted: t.Interrupted, Errors: t.Errors,
-		Calls: map[Kind]int{}, Outcomes: map[Outcome]int{}, Decisions: map[Decision]int{},
+		Calls: map[Kind]int{}, Outcomes: map[Outcome]int{}, Decisions: map[Decision]int{}, Tools: map[string]int{},
 	}
 	for _, m := range t.Models {
 		d.Models = append(d.Models, useOf(m))
@@ -306,6 +329,7 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 	files := map[string]int{}
 	for _, c := range t.Calls {
 		d.Calls[c.Kind]++
+		d.called(c.Name)
 		if c.Outcome != "" {
 			d.Outcomes[c.Outcome]++
 		}
@@ -327,6 +351,32 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 		}
 	}
 	return d
+}
+
+// called counts a call by the name of its tool.
+func (d *DeltaTurn) called(name string) {
+	switch name = clean(name, maxToolName); {
+	case name == "":
+	case d.Tools[name] == 0 && len(d.Tools) >= maxTools:
+		d.ToolsCut++
+	default:
+		d.Tools[name]++
+	}
+}
+
+// rewrote adds the rewrites of files within the working directory.
+func (d *DeltaTurn) rewrote(dir string, all []Rewrite) {
+	d.Rewrites = []Rewrite{}
+	for _, r := range all {
+		rel, ok := within(dir, r.Path)
+		switch {
+		case !ok:
+		case len(d.Rewrites) >= maxFiles:
+			d.RewritesCut++
+		default:
+			d.Rewrites = append(d.Rewrites, Rewrite{rel, r.At, r.Of})
+		}
+	}
 }
 
 // touch adds files, each with each kind of access once.
@@ -440,6 +490,13 @@ func (d Delta) Validate() error {
 		for j, f := range t.Files {
 			if rel, ok := within("", f.Path); !ok || rel != f.Path {
 				return bad(fmt.Sprintf("/turns/%d/files/%d/path", i, j), "want a path within the working directory")
+			}
+		}
+	}
+	for i, t := range d.Turns {
+		for j, r := range t.Rewrites {
+			if rel, ok := within("", r.Path); !ok || rel != r.Path {
+				return bad(fmt.Sprintf("/turns/%d/rewrites/%d/path", i, j), "want a path within the working directory")
 			}
 		}
 	}

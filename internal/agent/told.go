@@ -34,6 +34,19 @@ type Tale struct {
 	// had which is not told.
 	Outcomes  map[int]map[Outcome]int
 	Decisions map[int]map[Decision]int
+	// Tools counts the calls of each turn by the tool's name; a turn of which no
+	// name is told is not in it.
+	Tools map[int]map[string]int
+	// Rewrites are those of each turn, as far as they are told.
+	Rewrites map[int]TurnRewrites
+}
+
+// TurnRewrites are the rewrites of a turn.
+type TurnRewrites struct {
+	Told []Rewrite
+	// Short says that there may be more: the session was not read from its
+	// beginning, or there was no room for them.
+	Short bool
 }
 
 // Retell puts the parts of one session together, in whatever order they are
@@ -48,7 +61,10 @@ func Retell(parts []Delta) Tale {
 			break
 		}
 	}
-	t := Tale{Outcomes: make(map[int]map[Outcome]int), Decisions: make(map[int]map[Decision]int)}
+	t := Tale{
+		Outcomes: make(map[int]map[Outcome]int), Decisions: make(map[int]map[Decision]int),
+		Tools: make(map[int]map[string]int), Rewrites: make(map[int]TurnRewrites),
+	}
 	var known []Session
 	for i, d := range parts {
 		if i == 0 {
@@ -84,6 +100,13 @@ func Retell(parts []Delta) Tale {
 			t.Outside += turn.Outside
 			addCounts(t.Outcomes, turn.Index, turn.Outcomes)
 			addCounts(t.Decisions, turn.Index, turn.Decisions)
+			addCounts(t.Tools, turn.Index, turn.Tools)
+			if turn.Rewrites != nil || turn.Calls[KindEdit] > 0 {
+				have := t.Rewrites[turn.Index]
+				have.Told = append(have.Told, turn.Rewrites...)
+				have.Short = have.Short || turn.Rewrites == nil || turn.RewritesCut > 0
+				t.Rewrites[turn.Index] = have
+			}
 			for _, ticket := range turn.Tickets {
 				if !slices.Contains(t.Tickets, ticket) {
 					t.Tickets = append(t.Tickets, ticket)

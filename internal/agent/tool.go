@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/stemma-dev/stemma/internal/git"
@@ -96,9 +97,12 @@ func (b *Builder) freeform(c *Call, input Value) {
 	}
 }
 
+// wholeContent are the parts of an input that hold all of a file that is written.
+var wholeContent = []string{"content", "contents", "file_text", "new_content", "CodeContent"}
+
 func (b *Builder) describe(c *Call, args Value) {
 	var path, removed, added string
-	var hasRemoved, hasAdded bool
+	var hasRemoved, hasAdded, whole bool
 	var text Value
 	c.Edits = nil
 	args.Each(func(name []byte, v Value) {
@@ -124,6 +128,7 @@ func (b *Builder) describe(c *Call, args Value) {
 			"new_source", "CodeContent", "ReplacementContent", "insert_text", "code":
 			if v.IsString() && c.Kind == KindEdit {
 				added, hasAdded = v.Text(), true
+				whole = slices.Contains(wholeContent, string(name))
 			}
 		case "edits", "replacements":
 			if c.Kind == KindEdit {
@@ -182,6 +187,7 @@ func (b *Builder) describe(c *Call, args Value) {
 			access = Create
 		}
 		c.wrote(path, access, removed, added)
+		c.Edits[len(c.Edits)-1].Whole = whole && !hasRemoved
 	} else if path != "" && len(c.Files) == 0 {
 		access := Write
 		if strings.HasPrefix(strings.ToLower(c.Name), "delete") {
@@ -289,6 +295,7 @@ func unescapeURL(s string) string {
 func patch(c *Call, text string) {
 	var f *File
 	var edit *Edit
+	moved := false
 	flush := func() {
 		if edit != nil && (len(edit.Old) > 0 || len(edit.New) > 0) {
 			c.Edits = append(c.Edits, *edit)
@@ -317,7 +324,7 @@ func patch(c *Call, text string) {
 				flush()
 				f = c.touch(path, Create)
 			}
-			edit = nil
+			edit, moved = nil, verb == "Move to"
 			continue
 		}
 		if f == nil || line == "" {
@@ -325,7 +332,7 @@ func patch(c *Call, text string) {
 		}
 		if edit == nil || strings.HasPrefix(line, "@@") {
 			flush()
-			edit = &Edit{Path: f.Path}
+			edit = &Edit{Path: f.Path, Whole: f.Access == Create && !moved}
 		}
 		switch line[0] {
 		case '+':

@@ -55,6 +55,7 @@ type sessionRow struct {
 	Branch   string       `json:"branch"`
 	Commits  []string     `json:"commits"` // that hold what it wrote, inferred
 	Gaps     int          `json:"gaps"`
+	Config   int          `json:"config_files"` // that configured it, as far as it is known; 0 is not known
 }
 
 func rowOf(t agent.Tale) sessionRow {
@@ -62,7 +63,7 @@ func rowOf(t agent.Tale) sessionRow {
 	r := sessionRow{
 		Session: t.Key, Agent: s.Agent, Version: s.Version, Start: when(s.Start), End: when(s.End),
 		Models: []string{}, Turns: len(s.Turns), Usage: s.Usage(), Branch: s.Base.Branch,
-		Tickets: append([]string{}, t.Tickets...), Commits: []string{}, Gaps: t.Missing,
+		Tickets: append([]string{}, t.Tickets...), Commits: []string{}, Gaps: t.Missing, Config: len(t.Config),
 	}
 	if s.Parent != nil {
 		r.Parent = s.Parent.Agent + "/" + s.Parent.Session
@@ -140,33 +141,58 @@ func (f *sessionFlags) prepare(ctx context.Context, b *bench) (err error) {
 	return nil
 }
 
-func (f *sessionFlags) takes(r sessionRow) bool {
-	in := func(wanted []string, have ...string) bool {
-		return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool {
-			return slices.ContainsFunc(have, func(h string) bool { return like(w, h) })
-		})
-	}
-	var models []string
-	for _, m := range r.Models {
-		_, id, _ := strings.Cut(m, "/")
-		models = append(models, m, id)
-	}
-	seconds := func(s string) int64 {
-		t, err := time.Parse(time.RFC3339, s)
-		if err != nil {
-			return 0
+// chosen gives the rows that the filters choose.
+func (f *sessionFlags) chosen(rows []sessionRow) []sessionRow {
+	takes := f.filter()
+	var all []sessionRow
+	for i := range rows {
+		if takes(&rows[i]) {
+			all = append(all, rows[i])
 		}
-		return t.Unix()
 	}
-	switch {
-	case f.roots && r.Parent != "":
-		return false
-	case f.from != 0 && seconds(r.End) < f.from:
-		return false
-	case f.to != 0 && (r.Start == "" || seconds(r.Start) > f.to):
-		return false
+	return all
+}
+
+// filter gives the filters as one. What it finds of a name it remembers: few
+// names stand in many rows.
+func (f *sessionFlags) filter() func(*sessionRow) bool {
+	agents, tickets, tasks := oneOf(f.agents), oneOf(f.tickets), oneOf(f.tasks)
+	models := oneOf(f.models)
+	model := func(key string) bool {
+		_, id, _ := strings.Cut(key, "/")
+		return models(key) || models(id)
 	}
-	return in(f.agents, r.Agent) && in(f.models, models...) && in(f.tickets, r.Tickets...) && in(f.tasks, r.TaskType)
+	return func(r *sessionRow) bool {
+		return (!f.roots || r.Parent == "") &&
+			(f.agents == nil || agents(r.Agent)) &&
+			(f.tasks == nil || tasks(r.TaskType)) &&
+			(f.models == nil || slices.ContainsFunc(r.Models, model)) &&
+			(f.tickets == nil || slices.ContainsFunc(r.Tickets, tickets)) &&
+			(f.from == 0 || seconds(r.End) >= f.from) &&
+			(f.to == 0 || r.Start != "" && seconds(r.Start) <= f.to)
+	}
+}
+
+// seconds gives the time of a row, 0 where there is none.
+func seconds(s string) int64 {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return 0
+	}
+	return t.Unix()
+}
+
+// oneOf reports of a name whether one of the patterns fits it.
+func oneOf(patterns []string) func(string) bool {
+	seen := make(map[string]bool)
+	return func(name string) bool {
+		is, ok := seen[name]
+		if !ok {
+			is = slices.ContainsFunc(patterns, func(p string) bool { return like(p, name) })
+			seen[name] = is
+		}
+		return is
+	}
 }
 
 // like reports whether a name is what a pattern with * and ? says, whatever the
@@ -239,7 +265,7 @@ models gave out, type of task, commits that hold what it wrote, id.`,
 }
 
 func (o *options) listSessions(rows []sessionRow, f sessionFlags) error {
-	rows = slices.DeleteFunc(rows, func(r sessionRow) bool { return !f.takes(r) })
+	rows = f.chosen(rows)
 	if f.limit > 0 && len(rows) > f.limit {
 		rows = rows[:f.limit]
 	}
@@ -351,9 +377,10 @@ there is no other copy of them to search.`,
 func (o *options) searchSessions(ctx context.Context, b *bench, all []agent.Tale, words []string, f sessionFlags, prompts bool) error {
 	var rows []sessionRow
 	erased := 0
+	takes := f.filter()
 	for _, t := range all {
 		row := rowOf(t)
-		if !f.takes(row) {
+		if !takes(&row) {
 			continue
 		}
 		text := metadata(t, row)

@@ -55,22 +55,16 @@ func agents() agent.Family {
 func predicates() attest.Registry { return attest.NewRegistry(agent.Predicate()) }
 
 // sessionMark is how far the statements about sessions are in the graph: an index
-// of the log of this machine.
-func (b *bench) sessionMark() string { return "sessions/" + b.observer + "/" + b.clone.Repository }
-
-// newSessions reports whether sessions of this repository were recorded from an
-// index of the log on.
-func (b *bench) newSessions(ctx context.Context, s *spine, from uint64) (bool, error) {
-	for _, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + sessionsOf(b.clone.Repository)}, from) {
-		return err == nil, err
-	}
-	return false, nil
+// of the log of this machine. What is derived of a session has a version: of
+// another one, all are derived again.
+func (b *bench) sessionMark() string {
+	return "sessions/" + b.observer + "/" + b.clone.Repository + "/" + strconv.Itoa(project.SessionVersion)
 }
 
 // projectSessions brings the graph up to date with what was recorded of sessions.
 // Where nothing was recorded on this machine there is nothing to do.
 func (b *bench) projectSessions(ctx context.Context) error {
-	s, err := b.reading(ctx)
+	_, err := b.reading(ctx)
 	if errors.Is(err, stemma.ErrNotFound) {
 		return nil
 	}
@@ -81,11 +75,18 @@ func (b *bench) projectSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if some, err := b.newSessions(ctx, s, known); err != nil || !some {
+	told, next, err := b.toldSince(ctx, known)
+	if err != nil || len(told) == 0 {
 		return err
 	}
-	_, err = b.tales(ctx)
-	return err
+	batch := store.Batch{Marks: map[string]string{b.sessionMark(): strconv.FormatUint(next, 10)}}
+	for _, t := range told {
+		batch.Scopes = append(batch.Scopes, project.Session(t))
+	}
+	if err := b.store.Put(ctx, batch); err != nil {
+		return fmt.Errorf("put sessions into the graph: %w", err)
+	}
+	return nil
 }
 
 func (b *bench) sessionsKnown(ctx context.Context) (uint64, error) {
@@ -97,10 +98,68 @@ func (b *bench) sessionsKnown(ctx context.Context) (uint64, error) {
 	return known, nil
 }
 
+// manyTold is of how many sessions the statements are read one session after the
+// other; of more, all statements of the repository are read in one go.
+const manyTold = 200
+
+// toldSince gives the sessions of this repository of which something was recorded
+// from an index of the log on, each as all its statements tell it, and the index
+// after the last of them.
+func (b *bench) toldSince(ctx context.Context, from uint64) (told []agent.Tale, next uint64, err error) {
+	s, err := b.reading(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	next = from
+	var since project.Sessions
+	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + sessionsOf(b.clone.Repository)}, from) {
+		if err != nil {
+			return nil, 0, fmt.Errorf("read sessions: %w", err)
+		}
+		b.fold(&since, st)
+		next = st.Index + 1
+	}
+	told = since.Tales()
+	switch {
+	case from == 0 || len(told) == 0:
+		return told, next, nil
+	case len(told) > manyTold:
+		all, err := b.allTales(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		return slices.DeleteFunc(all, func(t agent.Tale) bool {
+			_, ok := slices.BinarySearchFunc(told, t.Key, func(t agent.Tale, key string) int { return strings.Compare(t.Key, key) })
+			return !ok
+		}), next, nil
+	}
+	for i := range told {
+		// A part that comes late changes the session as a whole.
+		if told[i], err = b.tale(ctx, told[i].Key); err != nil {
+			return nil, 0, err
+		}
+	}
+	return told, next, nil
+}
+
+// fold applies a statement, and says what can not be read.
+func (b *bench) fold(all *project.Sessions, st record.Statement) {
+	if err := all.Fold(st.Statement); err != nil {
+		b.say(fmt.Sprintf("log index %d: %v", st.Index, err))
+	}
+}
+
 // tales gives the sessions of this repository as their statements tell them, and
 // brings the graph up to date with them. Where nothing was recorded on this
 // machine there are none.
 func (b *bench) tales(ctx context.Context) ([]agent.Tale, error) {
+	if err := b.projectSessions(ctx); err != nil {
+		return nil, err
+	}
+	return b.allTales(ctx)
+}
+
+func (b *bench) allTales(ctx context.Context) ([]agent.Tale, error) {
 	s, err := b.reading(ctx)
 	if errors.Is(err, stemma.ErrNotFound) {
 		return nil, nil
@@ -108,35 +167,36 @@ func (b *bench) tales(ctx context.Context) ([]agent.Tale, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, err := b.sessionsKnown(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var all project.Sessions
-	next := known
 	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + sessionsOf(b.clone.Repository)}, 0) {
 		if err != nil {
 			return nil, fmt.Errorf("read sessions: %w", err)
 		}
-		if st.Index < known {
-			// In the graph already; folded all the same, because a part that comes
-			// late changes the session as a whole.
-			err = all.FoldKnown(st.Statement)
-		} else {
-			err = all.Fold(st.Statement)
-			next = st.Index + 1
-		}
-		if err != nil {
-			b.say(fmt.Sprintf("log index %d: %v", st.Index, err))
-		}
-	}
-	if next != known {
-		batch := store.Batch{Scopes: all.Changed(), Marks: map[string]string{b.sessionMark(): strconv.FormatUint(next, 10)}}
-		if err := b.store.Put(ctx, batch); err != nil {
-			return nil, fmt.Errorf("put sessions into the graph: %w", err)
-		}
+		b.fold(&all, st)
 	}
 	return all.Tales(), nil
+}
+
+// tale gives one session as its statements tell it. The error is of kind
+// stemma.ErrNotFound where nothing was recorded of it on this machine.
+func (b *bench) tale(ctx context.Context, key string) (agent.Tale, error) {
+	s, err := b.reading(ctx)
+	if err != nil {
+		return agent.Tale{}, err
+	}
+	var one project.Sessions
+	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + agent.SubjectURI(key)}, 0) {
+		if err != nil {
+			return agent.Tale{}, fmt.Errorf("read session %s: %w", key, err)
+		}
+		b.fold(&one, st)
+	}
+	for _, t := range one.Tales() {
+		if t.Key == key {
+			return t, nil
+		}
+	}
+	return agent.Tale{}, fmt.Errorf("session %s: %w", key, stemma.ErrNotFound)
 }
 
 // sessionsOf is the URI of what all sessions of a repository are about.
@@ -417,167 +477,4 @@ func (b *bench) content(ctx context.Context, t agent.Tale) (agent.Session, error
 // date reads a date as the filters of log do.
 func (b *bench) date(ctx context.Context, words string, end bool) (int64, error) {
 	return b.repo.ParseDate(ctx, words, end)
-}
-
-// rowsFile is where the rows of the list are remembered, in the folder of the
-// index: it can be made again at any time.
-const rowsFile = "sessions.json"
-
-// rememberedRows is the file: the rows as they were at an index of the log.
-type rememberedRows struct {
-	Next uint64       `json:"next"`
-	Rows []sessionRow `json:"rows"`
-}
-
-// readRows reads the file, and gives false where there is none that can be read.
-// A list of many thousand sessions is read at each call: it is taken apart by
-// hand, which takes a third of the time.
-func readRows(path string) (rememberedRows, bool) {
-	var kept rememberedRows
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return kept, false
-	}
-	v, err := agent.ParseValue(text, 0)
-	if err != nil {
-		return kept, false
-	}
-	v.Each(func(name []byte, v agent.Value) {
-		switch string(name) {
-		case "next":
-			kept.Next = uint64(v.Int())
-		case "rows":
-			v.Items(func(v agent.Value) { kept.Rows = append(kept.Rows, readRow(v)) })
-		}
-	})
-	return kept, kept.Next > 0
-}
-
-func readRow(v agent.Value) sessionRow {
-	r := sessionRow{Models: []string{}, Tickets: []string{}, Commits: []string{}}
-	list := func(v agent.Value, into *[]string) {
-		v.Items(func(v agent.Value) { *into = append(*into, v.Text()) })
-	}
-	v.Each(func(name []byte, v agent.Value) {
-		switch string(name) {
-		case "session":
-			r.Session = v.Text()
-		case "agent":
-			r.Agent = v.Text()
-		case "agent_version":
-			r.Version = v.Text()
-		case "start":
-			r.Start = v.Text()
-		case "end":
-			r.End = v.Text()
-		case "parent":
-			r.Parent = v.Text()
-		case "models":
-			list(v, &r.Models)
-		case "turns":
-			r.Turns = int(v.Int())
-		case "prompts":
-			r.Prompts = int(v.Int())
-		case "calls":
-			r.Calls = int(v.Int())
-		case "usage":
-			r.Usage = readUsage(v)
-		case "task_type":
-			r.TaskType = v.Text()
-		case "rewrites":
-			r.Rewrites = int(v.Int())
-		case "tickets":
-			list(v, &r.Tickets)
-		case "branch":
-			r.Branch = v.Text()
-		case "commits":
-			list(v, &r.Commits)
-		case "gaps":
-			r.Gaps = int(v.Int())
-		}
-	})
-	return r
-}
-
-func readUsage(v agent.Value) *agent.Usage {
-	if !v.IsObject() {
-		return nil
-	}
-	u := &agent.Usage{}
-	v.Each(func(name []byte, v agent.Value) {
-		switch string(name) {
-		case "requests":
-			u.Requests = int(v.Int())
-		case "input":
-			u.Input = v.Int()
-		case "cacheRead":
-			u.CacheRead = v.Int()
-		case "cacheWrite":
-			u.CacheWrite = v.Int()
-		case "output":
-			u.Output = v.Int()
-		case "reasoning":
-			u.Reasoning = v.Int()
-		case "cost":
-			cost := v.Int()
-			u.Cost = &cost
-		}
-	})
-	return u
-}
-
-// sessionRows gives the rows of the list, newest first: as they are remembered,
-// unless sessions were recorded since.
-func (b *bench) sessionRows(ctx context.Context) ([]sessionRow, error) {
-	s, err := b.reading(ctx)
-	if errors.Is(err, stemma.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(b.dir, rowsFile)
-	if kept, ok := readRows(path); ok {
-		if some, err := b.newSessions(ctx, s, kept.Next); err != nil {
-			return nil, err
-		} else if !some {
-			return kept.Rows, nil
-		}
-	}
-	next, err := s.evidence.Next(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := b.tales(ctx)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]sessionRow, 0, len(all))
-	for _, t := range all {
-		rows = append(rows, rowOf(t))
-	}
-	newestFirst(rows)
-	text, err := json.Marshal(rememberedRows{next, rows})
-	if err == nil {
-		// Where it can not be written the next list takes longer.
-		_ = writeWhole(path, text)
-	}
-	return rows, nil
-}
-
-// writeWhole replaces a file, so that a reader sees the old or the new one.
-func writeWhole(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".rows-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -248,8 +248,12 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 	}
 }
 
+// SubjectURI is the URI of the subject of statements about the session with this
+// key.
+func SubjectURI(key string) string { return "stemma:session:" + key }
+
 func (d Delta) statement(about []stemma.Subject) (stemma.Statement, error) {
-	subject, err := attest.RecordSubject(d.Session, "stemma:session:"+d.Session, map[string]any{"session": d.Session})
+	subject, err := attest.RecordSubject(d.Session, SubjectURI(d.Session), map[string]any{"session": d.Session})
 	if err != nil {
 		return stemma.Statement{}, fmt.Errorf("tell session %s: %w", d.Session, err)
 	}

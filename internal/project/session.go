@@ -15,17 +15,11 @@ import (
 // zero Sessions is empty.
 type Sessions struct {
 	parts map[string][]agent.Delta
-	dirty map[string]bool
 }
 
 // Fold applies one statement. One of another type changes nothing. The error is
 // of kind stemma.ErrInvalid when the predicate can not be read.
-func (s *Sessions) Fold(st stemma.Statement) error { return s.fold(st, true) }
-
-// FoldKnown is Fold for a statement whose facts are in the graph already.
-func (s *Sessions) FoldKnown(st stemma.Statement) error { return s.fold(st, false) }
-
-func (s *Sessions) fold(st stemma.Statement, changed bool) error {
+func (s *Sessions) Fold(st stemma.Statement) error {
 	if st.PredicateType != agent.StatementType {
 		return nil
 	}
@@ -37,23 +31,10 @@ func (s *Sessions) fold(st stemma.Statement, changed bool) error {
 		return fmt.Errorf("statement about a session: %w", err)
 	}
 	if s.parts == nil {
-		s.parts, s.dirty = make(map[string][]agent.Delta), make(map[string]bool)
+		s.parts = make(map[string][]agent.Delta)
 	}
 	s.parts[d.Session] = append(s.parts[d.Session], d)
-	if changed {
-		s.dirty[d.Session] = true
-	}
 	return nil
-}
-
-// Changed gives the scopes of the sessions that were folded, by key.
-func (s *Sessions) Changed() []store.Scope {
-	var scopes []store.Scope
-	for key := range s.dirty {
-		scopes = append(scopes, Session(agent.Retell(s.parts[key])))
-	}
-	slices.SortFunc(scopes, func(a, b store.Scope) int { return a.ID.Compare(b.ID) })
-	return scopes
 }
 
 // Tales gives all sessions, by key.
@@ -66,12 +47,15 @@ func (s *Sessions) Tales() []agent.Tale {
 	return all
 }
 
+// SessionVersion is the version of what [Session] derives.
+const SessionVersion = 2
+
 // Session derives the facts of one session: which agent ran and which models it
 // used, what spawned it and what it spawned, what it worked on and what
-// configured it.
+// configured it. Its keys are what it is found by: see [TaskTypeKey] and the others.
 func Session(t agent.Tale) store.Scope {
 	id := stemma.NodeID{Kind: stemma.KindSession, Key: t.Key}
-	scope := store.Scope{ID: id}
+	scope := store.Scope{ID: id, Keys: sessionKeys(t)}
 	add := func(from stemma.NodeID, kind stemma.EdgeKind, to stemma.NodeID, method string) {
 		if to.Key == "" || from == to {
 			return

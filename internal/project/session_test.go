@@ -51,10 +51,14 @@ func TestSessionsInAnyOrder(t *testing.T) {
 			}
 		}
 		got := ""
-		for _, scope := range s.Changed() {
+		for _, tale := range s.Tales() {
+			scope := project.Session(tale)
 			for _, e := range scope.Edges {
 				got += fmt.Sprintf("%s: %s %s %s (%s, %s)\n", scope.ID, e.From, e.Kind, e.To, e.Strength.Assertion, e.Strength.Method)
 			}
+		}
+		for _, tale := range s.Tales() {
+			got += strings.Join(project.Session(tale).Keys, "\n") + "\n"
 		}
 		if try == 0 {
 			want = got

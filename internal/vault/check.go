@@ -48,6 +48,9 @@ func (v *Vault) Check(ctx context.Context, report func(Fault) error) (Checked, e
 	if err := v.checkObjects(ctx, &n, report); err != nil {
 		return n, fmt.Errorf("check vault: %w", err)
 	}
+	if err := v.checkExtracts(&n, report); err != nil {
+		return n, fmt.Errorf("check vault: %w", err)
+	}
 	return n, nil
 }
 

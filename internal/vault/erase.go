@@ -262,7 +262,7 @@ func (v *Vault) planFiles(ctx context.Context, in *intent) error {
 		prefixes = append(prefixes, p+"/")
 	}
 	if in.Kind == KindPerson {
-		patterns = append(patterns, filepath.Join("sessions", "*", "*."+in.Target+".key"), filepath.Join(personFile(in.Target)...))
+		patterns = append(patterns, filepath.Join("sessions", "*", "*."+in.Target+".key"), filepath.Join("extracts", "*."+in.Target+".key"), filepath.Join(personFile(in.Target)...))
 	}
 	for _, l := range in.Links {
 		patterns = append(patterns, filepath.Join("links", l+".key"))
@@ -281,6 +281,16 @@ func (v *Vault) planFiles(ctx context.Context, in *intent) error {
 			in.Files = append(in.Files, rel)
 		}
 	}
+	names := slices.Clone(in.Names)
+	for _, p := range in.Parts {
+		name, _, _ := strings.Cut(p, "/")
+		names = append(names, name)
+	}
+	extracts, err := v.extractKeys(names)
+	if err != nil {
+		return err
+	}
+	in.Files = append(in.Files, extracts...)
 	slices.Sort(in.Files)
 	in.Files = slices.Compact(in.Files)
 	in.Keys, in.Objects, in.Gone = len(in.Files), 0, []string{}
@@ -402,6 +412,9 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 			return err
 		}
 	}
+	if err := v.sweepExtracts(); err != nil {
+		return err
+	}
 	in.KeyFiles = in.Files
 	for _, place := range v.cfg.Places {
 		if err := place.Erase(ctx, in.Erasure); err != nil {
@@ -414,7 +427,7 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 // sweepKeys destroys the copies of keys that writers left which were killed. The
 // vault is locked alone: nobody is writing one now.
 func (v *Vault) sweepKeys() error {
-	for _, folder := range []string{"persons", "links", filepath.Join("sessions", "*")} {
+	for _, folder := range []string{"persons", "links", "extracts", filepath.Join("sessions", "*")} {
 		left, err := filepath.Glob(v.keyPath(folder, ".key-*"))
 		if err != nil {
 			return err

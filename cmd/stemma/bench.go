@@ -24,7 +24,7 @@ func newBench(o *options) *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE:   func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchGenerate(o), newBenchTrace(o))
+	cmd.AddCommand(newBenchGenerate(o), newBenchTrace(o), newBenchSessions(o))
 	return cmd
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -336,110 +335,14 @@ func find(all []agent.Tale, wanted string) (agent.Tale, error) {
 	return found[0], nil
 }
 
-func newSessionSearch(o *options) *cobra.Command {
-	var f sessionFlags
-	var prompts bool
-	cmd := &cobra.Command{
-		Use:   "search <words>",
-		Short: "Search sessions by what is known of them, and by their prompts",
-		Long: `Finds the sessions of which every word is part of something known: id, agent,
-version, model, branch, ticket, type of task, role, or path of a file.
-
-With --prompts the words may also stand in prompts and answers. These are read
-from the vault, one session after the other: what was erased is not found, and
-there is no other copy of them to search.`,
-		Example: `  stemma session search SHOP-42
-  stemma session search cart.go claude-opus
-  stemma session search --prompts 'round to cents' --since 90d`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			b, err := o.ready(ctx)
-			if err != nil {
-				return err
-			}
-			defer b.close()
-			if err := f.prepare(ctx, b); err != nil {
-				return err
-			}
-			all, err := b.tales(ctx)
-			if err != nil {
-				return err
-			}
-			return o.searchSessions(ctx, b, all, args, f, prompts)
-		},
-	}
-	f.add(cmd)
-	cmd.Flags().BoolVar(&prompts, "prompts", false, "search prompts and answers too")
-	return cmd
-}
-
-func (o *options) searchSessions(ctx context.Context, b *bench, all []agent.Tale, words []string, f sessionFlags, prompts bool) error {
-	var rows []sessionRow
-	erased := 0
-	takes := f.filter()
-	for _, t := range all {
-		row := rowOf(t)
-		if !takes(&row) {
-			continue
-		}
-		text := metadata(t, row)
-		if prompts && !holds(text, words) {
-			s, err := b.content(ctx, t)
-			switch {
-			case errors.Is(err, stemma.ErrNotFound):
-				erased++
-			case err != nil:
-				return err
-			}
-			for _, turn := range s.Turns {
-				for _, part := range []*agent.Text{turn.Prompt, turn.Answer} {
-					if part != nil {
-						text += "\n" + strings.ToLower(part.Text)
-					}
-				}
-			}
-		}
-		if holds(text, words) {
-			rows = append(rows, row)
-		}
-	}
-	if erased > 0 {
-		fmt.Fprintf(o.err, "stemma: the prompts of %d sessions are not kept or were erased\n", erased)
-	}
-	newestFirst(rows)
-	f.agents, f.models = nil, nil // they were looked at
-	return o.listSessions(rows, f)
-}
-
-func holds(text string, words []string) bool {
-	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) })
-}
-
-// metadata is what is known of a session as one text to search.
-func metadata(t agent.Tale, r sessionRow) string {
-	parts := append([]string{r.Session, r.Version, r.Branch, r.TaskType}, slices.Concat(r.Models, r.Tickets, r.Commits)...)
-	if t.Session.Parent != nil {
-		parts = append(parts, t.Session.Parent.Role)
-	}
-	for _, turn := range t.Session.Turns {
-		for _, c := range turn.Calls {
-			for _, file := range c.Files {
-				parts = append(parts, file.Path)
-			}
-			if c.Spawn != nil {
-				parts = append(parts, c.Spawn.Role)
-			}
-		}
-	}
-	return strings.ToLower(strings.Join(parts, "\n"))
-}
-
 func newestFirst(rows []sessionRow) {
-	slices.SortStableFunc(rows, func(a, b sessionRow) int {
-		if a.Start != b.Start {
-			return strings.Compare(b.Start, a.Start)
-		}
-		return strings.Compare(a.Session, b.Session)
-	})
+	slices.SortStableFunc(rows, newer)
+}
+
+// newer orders rows, the newest first.
+func newer(a, b sessionRow) int {
+	if a.Start != b.Start {
+		return strings.Compare(b.Start, a.Start)
+	}
+	return strings.Compare(a.Session, b.Session)
 }

@@ -452,7 +452,8 @@ func sessionsSubject(repository string) stemma.Subject {
 // content opens what the vault keeps of a session: redacted, and the user's own.
 func (b *bench) content(ctx context.Context, t agent.Tale) (agent.Session, error) {
 	var whole agent.Session
-	if len(t.Content) == 0 {
+	uri := contentOf(t)
+	if uri == "" {
 		return whole, fmt.Errorf("content of session %s: %w", t.Key, stemma.ErrNotFound)
 	}
 	s, err := b.reading(ctx)
@@ -464,7 +465,7 @@ func (b *bench) content(ctx context.Context, t agent.Tale) (agent.Session, error
 			return whole, err
 		}
 	}
-	opened, err := b.vault.Open(ctx, t.Content[len(t.Content)-1].Vault)
+	opened, err := b.vault.Open(ctx, uri)
 	if err != nil {
 		return whole, fmt.Errorf("content of session %s: %w", t.Key, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +13,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/record"
 )
 
-// Every byte of every key file of this machine, changed, is named; but for the
-// time from which a key is good, which nothing else says: a changed one is
-// another time, and the evidence that the key signed tells whether it can be.
+// Every byte of every key file of this machine, changed, is named.
 func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("STEMMA_DIR", dir)
@@ -47,21 +46,20 @@ func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from := bytes.Index(whole, []byte(`"notBefore": "`))
 		for at := range whole {
-			if from >= 0 && at >= from+14 && at < from+14+len("2006-01-02T15:04:05Z") {
-				continue
+			bits := []int{rand.IntN(8)}
+			if os.Getenv("STEMMA_SOAK") != "" {
+				bits = []int{0, 1, 2, 3, 4, 5, 6, 7}
 			}
-			if filepath.Base(path) == "signing.current" && at == len(whole)-1 {
-				continue // the newline, for which any space will do
-			}
-			changed := bytes.Clone(whole)
-			changed[at] ^= 1
-			if err := os.WriteFile(path, changed, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if faults := check(); len(faults) == 0 {
-				t.Errorf("%s: byte %d (%q) changed is not named", filepath.Base(path), at, whole[at])
+			for _, bit := range bits {
+				changed := bytes.Clone(whole)
+				changed[at] ^= 1 << bit
+				if err := os.WriteFile(path, changed, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if faults := check(); len(faults) == 0 {
+					t.Errorf("%s: byte %d (%q), changed to %q, is not named", filepath.Base(path), at, whole[at], changed[at])
+				}
 			}
 		}
 		if err := os.WriteFile(path, whole, 0o600); err != nil {

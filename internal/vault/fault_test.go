@@ -341,12 +341,15 @@ func TestEveryChangedByteOfTheVaultIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw[20] ^= 1
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := vault.Open(t.Context(), h.config()); !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), "master.key") {
-		t.Errorf("Open with a changed master key = %v, want it named", err)
+	for at := range raw {
+		changed := bytes.Clone(raw)
+		changed[at] ^= 1 << r.IntN(8)
+		if err := os.WriteFile(path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := vault.Open(t.Context(), h.config()); !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), "master.key") {
+			t.Errorf("Open with byte %d of the master key changed from %q to %q = %v, want it named", at, raw[at], changed[at], err)
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ func (v *Vault) openMaster(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("master key: %w", kind(err))
 	}
-	if v.master, err = age.ParseX25519Identity(strings.TrimSpace(string(text))); err != nil {
+	line, whole := strings.CutSuffix(string(text), "\n")
+	if v.master, err = age.ParseX25519Identity(line); err != nil || !whole {
 		return fmt.Errorf("master key %s is damaged: %w", path, stemma.ErrInvalid)
 	}
 	v.names = derive(v.master.String(), "names")

@@ -8,6 +8,7 @@
 package filekey
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -16,6 +17,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -120,14 +122,28 @@ func current(dir string) (*Key, error) {
 	if err := private(dir, true); err != nil {
 		return nil, err
 	}
-	id, err := os.ReadFile(filepath.Join(dir, currentName))
+	id, err := currentID(dir)
+	if err != nil {
+		return nil, err
+	}
+	return load(dir, id)
+}
+
+// currentID gives the id of the key that signs.
+func currentID(dir string) (string, error) {
+	path := filepath.Join(dir, currentName)
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("signing key in %s: %w", dir, stemma.ErrNotFound)
+		return "", fmt.Errorf("signing key in %s: %w", dir, stemma.ErrNotFound)
 	}
 	if err != nil {
-		return nil, denied("read", filepath.Join(dir, currentName), err)
+		return "", denied("read", path, err)
 	}
-	return load(dir, strings.TrimSpace(string(id)))
+	id, whole := strings.CutSuffix(string(text), "\n")
+	if !whole {
+		return "", damaged(path, "want the id of a key on a line")
+	}
+	return id, nil
 }
 
 // load reads a key with its secret, and checks that they belong together.
@@ -201,9 +217,9 @@ func List(dir string) ([]Info, error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %v: %w", dir, err, stemma.ErrInvalid)
 	}
-	id, err := os.ReadFile(filepath.Join(dir, currentName))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, denied("read", filepath.Join(dir, currentName), err)
+	id, err := currentID(dir)
+	if err != nil && !errors.Is(err, stemma.ErrNotFound) {
+		return nil, err
 	}
 	var all []Info
 	for _, name := range names {
@@ -211,7 +227,7 @@ func List(dir string) ([]Info, error) {
 		if err != nil {
 			return nil, err
 		}
-		info.Current = info.ID == strings.TrimSpace(string(id))
+		info.Current = info.ID == id
 		_, err = os.Lstat(filepath.Join(dir, prefix+info.ID+keySuffix))
 		info.Secret = err == nil
 		all = append(all, info)
@@ -236,10 +252,11 @@ func readInfo(dir, id string) (Info, error) {
 	if err != nil {
 		return Info{}, denied("read", path, err)
 	}
-	var info Info
-	if err := json.Unmarshal(text, &info); err != nil {
+	var file infoFile
+	if err := json.Unmarshal(text, &file); err != nil {
 		return Info{}, damaged(path, err.Error())
 	}
+	info := file.Info
 	public, err := attest.DecodeKey(info.Public)
 	if err != nil {
 		return Info{}, damaged(path, err.Error())
@@ -247,7 +264,82 @@ func readInfo(dir, id string) (Info, error) {
 	if got, err := attest.KeyID(public); err != nil || got != id || info.ID != id {
 		return Info{}, damaged(path, "the key has another id")
 	}
+	if file.Check != "" && file.Check != info.check() {
+		return Info{}, damaged(path, "it is not as it was written")
+	}
 	return info, nil
+}
+
+// infoFile is the file of what is known of a key. Earlier ones have no check.
+type infoFile struct {
+	Info
+	Check string `json:"check,omitempty"` // that the rest is as it was written
+}
+
+// check is a digest of what is known of a key: nothing else says from when on it
+// is good. Who can write the folder has the key.
+func (i Info) check() string {
+	text, err := json.Marshal(i)
+	if err != nil {
+		panic(err) // texts and times
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+func (f infoFile) encode() ([]byte, error) {
+	text, err := json.MarshalIndent(f, "", "  ")
+	return append(text, '\n'), err
+}
+
+// Check says whether the files of a key are as they were written, byte for byte.
+// The error is ErrInvalid where they are not.
+func Check(dir string, info Info) error {
+	path := filepath.Join(dir, prefix+info.ID+infoSuffix)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return denied("read", path, err)
+	}
+	var file infoFile
+	if err := json.Unmarshal(text, &file); err != nil {
+		return damaged(path, err.Error())
+	}
+	again, err := file.encode()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(text, again) {
+		return damaged(path, "it is not as it was written")
+	}
+	public, err := attest.DecodeKey(info.Public)
+	if err != nil {
+		return damaged(path, err.Error())
+	}
+	want := ECDSA
+	if _, ok := public.(ed25519.PublicKey); ok {
+		want = Ed25519
+	}
+	if info.Algorithm != want {
+		return damaged(path, fmt.Sprintf("algorithm %q, and the key is of %q", info.Algorithm, want))
+	}
+	if !info.Secret {
+		return nil
+	}
+	k, err := load(dir, info.ID)
+	if err != nil {
+		return err
+	}
+	path = filepath.Join(dir, prefix+info.ID+keySuffix)
+	if text, err = os.ReadFile(path); err != nil {
+		return denied("read", path, err)
+	}
+	if again, err = encodeSecret(k.private); err != nil {
+		return err
+	}
+	if !bytes.Equal(text, again) {
+		return damaged(path, "it is not as it was written")
+	}
+	return nil
 }
 
 // Rotation is a key that takes the place of another.
@@ -373,12 +465,11 @@ func generate(dir string, c Config) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(secret)
+	text, err := encodeSecret(secret)
 	if err != nil {
 		return nil, fmt.Errorf("make a signing key: %w", err)
 	}
 	info := Info{ID: id, Algorithm: c.Algorithm, Public: public, From: c.now().Truncate(time.Second), Current: true, Secret: true}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	if err := writeFile(filepath.Join(dir, prefix+id+keySuffix), text); err != nil {
 		return nil, err
 	}
@@ -388,12 +479,17 @@ func generate(dir string, c Config) (*Key, error) {
 	return &Key{Info: info, private: secret}, nil
 }
 
+func encodeSecret(secret crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(secret)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+}
+
 func writeInfo(dir string, info Info) error {
-	text, err := json.MarshalIndent(info, "", "  ")
+	text, err := infoFile{info, info.check()}.encode()
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, prefix+info.ID+infoSuffix), append(text, '\n'))
+	return writeFile(filepath.Join(dir, prefix+info.ID+infoSuffix), text)
 }
 
 func setCurrent(dir, id string) error {

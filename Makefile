@@ -55,7 +55,7 @@ fuzz-smoke: ## fuzz every target for a moment (FUZZSMOKE=10000x)
 .PHONY: soak
 soak: ## faults for long: hundreds of kills, every byte flipped (SOAK=Killed for one)
 	STEMMA_SOAK=1 $(GO) test -count=1 -timeout=3h -v -run='$(SOAK)' $(SOAKPKG)
-	STEMMA_STEPS=1000 $(GO) test -count=1 -timeout=3h -v -run='Oracle' ./cmd/stemma
+	STEMMA_SOAK=1 STEMMA_STEPS=1000 $(GO) test -count=1 -timeout=3h -v -run='Oracle|Named' ./cmd/stemma
 	STEMMA_BURST=20000 $(GO) test -count=1 -timeout=1h -v -run='Burst' ./cmd/stemma-hook
 
 .PHONY: cross

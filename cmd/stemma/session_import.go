@@ -44,6 +44,7 @@ type offeredRow struct {
 
 type importFlags struct {
 	dry, yes, anywhere bool
+	of                 string
 	from, agents       []string
 	exclude            []string
 }
@@ -67,6 +68,9 @@ holds enough of its lines is linked with it as inferred, with the method and a
 confidence. Sessions that git-ai, Entire or an agent's own trailer name in the
 repository are the same sessions, and need no comparison.
 
+Sessions are yours unless --of names another person, whose prompts are then shown
+to you only on request (see stemma session show --reason).
+
 Running it again records only what is new or has grown.`,
 		Example: `  stemma session import --dry-run
   stemma session import --exclude '*/private/*' --agent claude-code
@@ -81,21 +85,24 @@ Running it again records only what is new or has grown.`,
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	fs.StringArrayVar(&f.from, "from", nil, "look in this folder or file instead of the agents' own `places`")
 	fs.BoolVar(&f.anywhere, "anywhere", false, "with --from: take sessions whatever folder they worked in, as of another machine")
+	fs.StringVar(&f.of, "of", "", "with --from: whose sessions they are, by an `identity` such as mailto:ada@example.org; else your own")
 	fs.StringArrayVar(&f.agents, "agent", nil, "only sessions of this `agent`")
 	fs.StringArrayVar(&f.exclude, "exclude", nil, "leave out transcripts and sessions whose path, folder or id this `pattern` fits; may have * and ?")
 	return cmd
 }
 
 func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlags) error {
-	if f.anywhere && len(f.from) == 0 {
-		return hinted{fmt.Errorf("--anywhere: %w", stemma.ErrInvalid), "name folders with --from"}
+	for flag, given := range map[string]bool{"--anywhere": f.anywhere, "--of": f.of != ""} {
+		if given && len(f.from) == 0 {
+			return hinted{fmt.Errorf("%s: %w", flag, stemma.ErrInvalid), "name folders with --from"}
+		}
 	}
 	b, err := o.ready(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	b.warn = o.warn
+	b.warn, b.whose = o.warn, f.of
 	home := ""
 	if len(f.from) == 0 {
 		if home, err = os.UserHomeDir(); err != nil {

@@ -30,10 +30,19 @@ type sessionShown struct {
 	Config  []agent.ConfigDigest  `json:"config"`
 	Parts   int                   `json:"parts"`
 	Missing int                   `json:"parts_missing"`
+	Shown   []accessShown         `json:"shown_to"`
+}
+
+// accessShown is somebody else who was shown the prompts of a session.
+type accessShown struct {
+	Time   string `json:"time"`
+	By     string `json:"by"` // pseudonym
+	Reason string `json:"reason"`
 }
 
 func newSessionShow(o *options) *cobra.Command {
 	var prompts, timeline bool
+	var reason string
 	cmd := &cobra.Command{
 		Use:   "show <session>",
 		Short: "Show one session, turn by turn",
@@ -42,8 +51,10 @@ turns with calls, decisions, tests and files, the commits that hold what it
 wrote, and what could not be read. The session is named by the beginning of its
 id.
 
-With --prompts, prompts and answers are shown as the vault keeps them: redacted,
-encrypted, and your own. With --timeline, the turns of all sessions of its tree
+With --prompts, prompts and answers are shown as the vault keeps them, redacted.
+Those of another person are shown with a --reason alone, and a signed statement
+in the log says first that you asked, and why: whoever owns the session sees it
+here. With --timeline, the turns of all sessions of its tree
 and of its commits are shown in the order of time, between the commits.`,
 		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --timeline",
 		Args:    cobra.ExactArgs(1),
@@ -68,18 +79,22 @@ and of its commits are shown in the order of time, between the commits.`,
 			if !o.json {
 				defer o.showDrift(all, t)
 			}
-			return o.showSession(ctx, b, t, prompts)
+			return o.showSession(ctx, b, t, prompts, reason)
 		},
 	}
 	cmd.Flags().BoolVar(&prompts, "prompts", false, "show prompts and answers, from the vault")
+	cmd.Flags().StringVar(&reason, "reason", "", "with --prompts: why you ask for the prompts of another person, in `words` that name nobody")
 	cmd.Flags().BoolVar(&timeline, "timeline", false, "show all sessions that belong together, and their commits, by time")
 	return cmd
 }
 
-func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, prompts bool) error {
+func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, prompts bool, reason string) error {
 	s := &t.Session
+	if reason != "" && !prompts {
+		return hinted{fmt.Errorf("--reason: %w", stemma.ErrInvalid), "it is what --prompts are asked for with"}
+	}
 	if prompts {
-		whole, err := b.content(ctx, t)
+		whole, err := b.content(ctx, t, reason)
 		switch {
 		case errors.Is(err, stemma.ErrNotFound):
 			fmt.Fprintf(o.err, "stemma: the prompts of this session are not kept or were erased\n")
@@ -89,8 +104,12 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 			s = &whole
 		}
 	}
+	shown, err := b.shownTo(ctx, t.Key)
+	if err != nil {
+		return err
+	}
 	if o.json {
-		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing})
+		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -99,6 +118,9 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
 	showHead(out, p, t)
+	for _, a := range shown {
+		fmt.Fprintf(out, "shown    to %s at %s: %s\n", plain(a.By), plain(a.Time), plain(a.Reason))
+	}
 	for _, turn := range s.Turns {
 		showTurn(out, p, turn, t.Outcomes[turn.Index], t.Decisions[turn.Index], prompts)
 	}
@@ -109,6 +131,19 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 		fmt.Fprintf(out, "gap      %d parts of what was told of it are missing\n", t.Missing)
 	}
 	return nil
+}
+
+// shownTo gives who else was shown the prompts of a session.
+func (b *bench) shownTo(ctx context.Context, session string) ([]accessShown, error) {
+	all, err := b.accesses(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	shown := []accessShown{}
+	for _, a := range all {
+		shown = append(shown, accessShown{a.Observed, a.By.ID, a.Reason})
+	}
+	return shown, nil
 }
 
 // showDrift tells what differs between the configuration of a session and that of

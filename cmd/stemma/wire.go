@@ -64,6 +64,7 @@ type bench struct {
 	clone    clone
 	spine    *spine       // nil until the evidence is needed
 	vault    *vault.Vault // nil until content is asked for
+	whose    string       // identity of the person whose sessions are kept; "" is the user
 	warn     func(string) // nil is nobody
 	shared   shared
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
-	"github.com/stemma-dev/stemma/internal/vault"
 )
 
 // catalogued is a session as search looks at it.
@@ -103,17 +101,6 @@ func readWords(path string) (rememberedWords, bool) {
 	return kept, kept.Next > 0
 }
 
-// contentOf gives the reference of what was said in a session, "" where nothing
-// was kept of it.
-func contentOf(t agent.Tale) string {
-	for _, c := range slices.Backward(t.Content) {
-		if c.Name == "session" {
-			return c.Vault
-		}
-	}
-	return ""
-}
-
 // What stands in the way of a session's prompts.
 const (
 	promptsReadable = iota
@@ -178,18 +165,6 @@ func (b *bench) promptIndex(ctx context.Context, all []catalogued) (*promptIndex
 	}
 	p.unread = len(p.content) - len(p.ids)*extractSessions
 	return p, nil
-}
-
-// openVault opens the vault to be read, once.
-func (b *bench) openVault(ctx context.Context) error {
-	if b.vault != nil {
-		return nil
-	}
-	s, err := b.reading(ctx)
-	if err == nil {
-		b.vault, err = openVault(ctx, s)
-	}
-	return err
 }
 
 // extracted is an extract, and what is good of it.
@@ -348,17 +323,4 @@ func (p *promptIndex) drop(ctx context.Context, id string) {
 	if err := p.b.vault.DropExtract(ctx, p.person, p.group(), id); err != nil {
 		p.b.say(fmt.Sprintf("the index of prompts: %v", err))
 	}
-}
-
-// openSession opens the content of a session, for a person who owns it.
-func openSession(ctx context.Context, v *vault.Vault, person, uri string) (agent.Session, error) {
-	var s agent.Session
-	opened, err := v.OpenAs(ctx, person, uri)
-	if err != nil {
-		return s, fmt.Errorf("content of a session: %w", err)
-	}
-	if err := json.Unmarshal(opened.Bytes, &s); err != nil {
-		return s, fmt.Errorf("content of session %s: %v: %w", cmp.Or(opened.Session, uri), err, stemma.ErrInvalid)
-	}
-	return s, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -400,15 +401,15 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 // localUser is the identity of whoever works on this machine.
 const localUser = "user:local"
 
-// owner is the pseudonym of whoever works on this machine, as the vault made it:
-// erasing the person destroys the link to it.
+// owner is the pseudonym of whoever works on this machine, or of whom the sessions
+// are said to be, as the vault made it: erasing the person destroys the link to it.
 func (b *bench) owner(ctx context.Context) (string, error) {
 	v, err := openVault(ctx, b.spine)
 	if err != nil {
 		return "", err
 	}
 	defer v.Close()
-	return v.Pseudonym(ctx, localUser)
+	return v.Pseudonym(ctx, cmp.Or(b.whose, localUser))
 }
 
 func sessionsRead(all []*imported) []agent.Session {
@@ -447,32 +448,6 @@ func sessionsSubject(repository string) stemma.Subject {
 		panic(err) // a string is JSON
 	}
 	return s
-}
-
-// content opens what the vault keeps of a session: redacted, and the user's own.
-func (b *bench) content(ctx context.Context, t agent.Tale) (agent.Session, error) {
-	var whole agent.Session
-	uri := contentOf(t)
-	if uri == "" {
-		return whole, fmt.Errorf("content of session %s: %w", t.Key, stemma.ErrNotFound)
-	}
-	s, err := b.reading(ctx)
-	if err != nil {
-		return whole, err
-	}
-	if b.vault == nil {
-		if b.vault, err = openVault(ctx, s); err != nil {
-			return whole, err
-		}
-	}
-	opened, err := b.vault.Open(ctx, uri)
-	if err != nil {
-		return whole, fmt.Errorf("content of session %s: %w", t.Key, err)
-	}
-	if err := json.Unmarshal(opened.Bytes, &whole); err != nil {
-		return whole, fmt.Errorf("content of session %s: %v: %w", t.Key, err, stemma.ErrInvalid)
-	}
-	return whole, nil
 }
 
 // date reads a date as the filters of log do.

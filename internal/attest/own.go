@@ -17,6 +17,7 @@ const (
 	TypeIncident       = ownPrefix + "incident/v1"
 	TypeWaiver         = ownPrefix + "waiver/v1"
 	TypeErasure        = ownPrefix + "erasure/v1"
+	TypeAccess         = ownPrefix + "access/v1"
 	TypeReceipt        = ownPrefix + "receipt/v1"
 	TypeKeyRotation    = ownPrefix + "key-rotation/v1"
 	TypeKeyRevocation  = ownPrefix + "key-revocation/v1"
@@ -33,6 +34,7 @@ var ownPredicates = []Predicate{
 	own[Incident](TypeIncident, "incident"),
 	own[Waiver](TypeWaiver, "waiver"),
 	own[Erasure](TypeErasure, "erasure"),
+	own[Access](TypeAccess, "access"),
 	own[Receipt](TypeReceipt, "receipt"),
 	own[KeyRotation](TypeKeyRotation, "key"),
 	own[KeyRevocation](TypeKeyRevocation, "key"),

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/attest"
+	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/vault"
+)
+
+// contentOf gives the reference of what was said in a session, "" where nothing
+// was kept of it.
+func contentOf(t agent.Tale) string {
+	for _, c := range slices.Backward(t.Content) {
+		if c.Name == "session" {
+			return c.Vault
+		}
+	}
+	return ""
+}
+
+// content opens what the vault keeps of a session, redacted. Of another person's
+// session it is ErrDenied without a reason; with one, that it was asked for is
+// recorded, and only then is it opened.
+func (b *bench) content(ctx context.Context, t agent.Tale, reason string) (agent.Session, error) {
+	uri := contentOf(t)
+	if uri == "" {
+		return agent.Session{}, fmt.Errorf("content of session %s: %w", t.Key, stemma.ErrNotFound)
+	}
+	if err := b.openVault(ctx); err != nil {
+		return agent.Session{}, err
+	}
+	person, err := b.vault.Person(ctx, localUser)
+	if err != nil && !errors.Is(err, stemma.ErrNotFound) {
+		return agent.Session{}, err
+	}
+	s, err := openSession(ctx, b.vault, person, uri)
+	if !errors.Is(err, stemma.ErrDenied) {
+		return s, err
+	}
+	if reason == "" {
+		return s, hinted{
+			fmt.Errorf("the prompts of session %s are another person's: %w", t.Key, stemma.ErrDenied),
+			`--reason "..." asks for them, and is recorded with your pseudonym, where their owner sees it`,
+		}
+	}
+	if err := b.recordAccess(ctx, t.Key, reason, uri); err != nil {
+		return s, fmt.Errorf("nothing was opened, because it could not be recorded: %w", err)
+	}
+	opened, err := b.vault.Open(ctx, uri)
+	if err != nil {
+		return s, fmt.Errorf("content of session %s: %w", t.Key, err)
+	}
+	return decodeSession(opened)
+}
+
+// recordAccess records that the user is about to be shown content of another
+// person's session.
+func (b *bench) recordAccess(ctx context.Context, session, reason string, objects ...string) (err error) {
+	// The words stay for ever: they must not name anybody.
+	if clean, found := redactor().Text([]byte(reason)); found.Total() > 0 {
+		return fmt.Errorf("the reason holds personal data, and would stay in the log: %s: %w", clean, stemma.ErrInvalid)
+	}
+	owners, err := b.vault.Owners(ctx, session)
+	if err != nil {
+		return err
+	}
+	person, err := b.vault.Pseudonym(ctx, localUser)
+	if err != nil {
+		return err
+	}
+	s, err := openSpine(ctx, b.say)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.recorder.Access(ctx, attest.Access{Session: session, By: attest.Party{Kind: "person", ID: person}, Owners: owners, Reason: reason, Objects: objects})
+}
+
+// accesses gives who was shown content of a session that was another person's, the
+// oldest first.
+func (b *bench) accesses(ctx context.Context, session string) ([]attest.Access, error) {
+	s, err := b.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := []attest.Access{}
+	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + agent.SubjectURI(session)}, 0) {
+		if err != nil {
+			return nil, fmt.Errorf("read who was shown session %s: %w", session, err)
+		}
+		if st.Statement.PredicateType != attest.TypeAccess {
+			continue
+		}
+		a, err := attest.As[attest.Access](st.Statement)
+		if err != nil {
+			b.say(fmt.Sprintf("log index %d: %v", st.Index, err))
+			continue
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// openVault opens the vault to be read, once.
+func (b *bench) openVault(ctx context.Context) error {
+	if b.vault != nil {
+		return nil
+	}
+	s, err := b.reading(ctx)
+	if err == nil {
+		b.vault, err = openVault(ctx, s)
+	}
+	return err
+}
+
+// openSession opens the content of a session, for a person who owns it.
+func openSession(ctx context.Context, v *vault.Vault, person, uri string) (agent.Session, error) {
+	var s agent.Session
+	opened, err := v.OpenAs(ctx, person, uri)
+	if err != nil {
+		return s, fmt.Errorf("content of a session: %w", err)
+	}
+	return decodeSession(opened)
+}
+
+func decodeSession(opened vault.Opened) (agent.Session, error) {
+	var s agent.Session
+	if err := json.Unmarshal(opened.Bytes, &s); err != nil {
+		return s, fmt.Errorf("content of session %s: %v: %w", cmp.Or(opened.Session, opened.URI), err, stemma.ErrInvalid)
+	}
+	return s, nil
+}

@@ -234,7 +234,7 @@ func (d *differ) pass(q *diffQuestion, ids []string, emit func(Diff) error, take
 		case !errors.As(err, &fatal):
 			return err
 		case n == 1:
-			if err := emit(Diff{Commit: ids[0], Unreadable: fatal.reason}); err != nil {
+			if err := d.died(q, ids[0], fatal.reason, emit); err != nil {
 				return err
 			}
 			ids = ids[1:]
@@ -246,6 +246,19 @@ func (d *differ) pass(q *diffQuestion, ids []string, emit func(Diff) error, take
 		}
 	}
 	return nil
+}
+
+// died tells of a commit that killed its process: in the words of readable where
+// a blob is missing, so that a commit is told of in the same words whether its
+// objects were looked for first or not.
+func (d *differ) died(q *diffQuestion, id, reason string, emit func(Diff) error) error {
+	if !q.blobs {
+		here, err := d.readable([]string{id}, emit)
+		if err != nil || len(here) == 0 {
+			return err
+		}
+	}
+	return emit(Diff{Commit: id, Unreadable: reason})
 }
 
 // deathError is a process that ended because of what it was asked.

@@ -84,7 +84,7 @@ type derivation struct {
 
 // waiting is a commit whose added lines are being read.
 type waiting struct {
-	commit *git.Commit // without its message, unless it names keys
+	commit *git.Commit // without its message, unless that is read again
 	keys   []string
 	again  bool // the store has had it
 	out    bool // no ref reaches it
@@ -179,7 +179,7 @@ func (d *derivation) give(ctx context.Context, c *git.Commit, again, out bool, y
 		return false
 	}
 	keys := d.run.keys(c)
-	if len(keys) == 0 {
+	if len(keys) == 0 && d.run.links == nil {
 		c.Message = nil
 	}
 	d.mu.Lock()
@@ -224,7 +224,7 @@ func (d *derivation) scope(ctx context.Context, diff git.Diff) (store.Scope, err
 	default:
 		d.run.report.Added++
 	}
-	scope.Keys = append(scope.Keys, d.run.links.add(&row, attribution.KeysOf(w.commit, diff, generated), w.again || w.out)...)
+	scope.Keys = append(scope.Keys, d.run.links.add(attribution.Version{Commit: w.commit, Diff: diff}, &row, attribution.KeysOf(w.commit, diff, generated), w.again || w.out)...)
 	return scope, nil
 }
 

@@ -19,6 +19,7 @@ type links struct {
 	touched map[string]*touch // derived by this run; when anew, only those with evidence
 	gone    []string          // commits that are not kept any more
 	kept    map[string]*attribution.Rewritten
+	held    held // commits that were read, as far as there is room
 
 	// When anew: who takes blocks away and who adds some, to find reverts.
 	takes map[uint64]struct{}
@@ -40,7 +41,7 @@ func (r *run) openLinks(ctx context.Context, p *plan) error {
 	}
 	r.links = &links{
 		anew: p.anew || p.every(), touched: make(map[string]*touch),
-		kept: make(map[string]*attribution.Rewritten), takes: make(map[uint64]struct{}), adds: make(map[string][]uint64),
+		kept: make(map[string]*attribution.Rewritten), held: held{of: make(map[string]*attribution.Version)}, takes: make(map[uint64]struct{}), adds: make(map[string][]uint64),
 	}
 	var absent []string
 	for id := range r.absent {
@@ -89,10 +90,11 @@ func (l *links) lose(commit string) {
 }
 
 // add notes a commit that was derived and gives the keys of its scope.
-func (l *links) add(row *stemma.Attribution, keys attribution.Keys, changed bool) []string {
+func (l *links) add(v attribution.Version, row *stemma.Attribution, keys attribution.Keys, changed bool) []string {
 	if l == nil {
 		return nil
 	}
+	l.held.add(&v)
 	evidenced := attribution.Evidenced(row)
 	if evidenced || !l.anew {
 		l.touched[row.Commit] = &touch{keys, evidenced, changed}

@@ -39,7 +39,7 @@ func (r *run) rewrites(ctx context.Context, p *plan) error {
 	if r.links == nil {
 		return nil
 	}
-	f := &following{run: r, plan: p, redone: make(map[string]bool), held: make(map[string]*attribution.Version)}
+	f := &following{run: r, plan: p, redone: make(map[string]bool)}
 	for _, id := range p.redone {
 		f.redone[id] = true
 	}
@@ -69,9 +69,6 @@ type following struct {
 	lines   *region         // nil until it is needed
 	waiting []*restoring    // targets with lines that blame may tell of
 	changed []string        // targets whose row was changed and that none was told of
-
-	held      map[string]*attribution.Version // read before, without rows
-	heldLines int
 }
 
 // target is one commit whose lines are looked for.

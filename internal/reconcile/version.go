@@ -63,7 +63,7 @@ func (f *following) versions(ctx context.Context, ids []string) (map[string]*att
 	versions := make(map[string]*attribution.Version, len(ids))
 	var read []string
 	for _, id := range ids {
-		if v := f.held[id]; v != nil {
+		if v := f.links.held.of[id]; v != nil {
 			versions[id] = v
 			continue
 		}
@@ -83,28 +83,43 @@ func (f *following) versions(ctx context.Context, ids []string) (map[string]*att
 		}
 		versions[diff.Commit].Diff = diff
 	}
-	f.hold(versions)
+	f.links.held.replace(versions)
 	return versions, nil
 }
 
-// maxHeld is how many changed lines are held from one chunk to the next: those
-// of neighbouring targets have much in common.
-const maxHeld = 4 << 20
+// maxHeld is how many changed lines are held: from the derivation on, because
+// most commits are compared to others, and from one chunk of targets to the
+// next, because those of neighbours have much in common.
+const maxHeld = 8 << 20
 
-// hold keeps what was read last.
-func (f *following) hold(versions map[string]*attribution.Version) {
+// held is what was read of commits, without rows.
+type held struct {
+	of    map[string]*attribution.Version
+	lines int
+}
+
+// add keeps one more where there is room.
+func (h *held) add(v *attribution.Version) {
+	if n := linesIn(v.Diff); h.lines+n <= maxHeld {
+		h.of[v.Commit.ID] = v
+		h.lines += n
+	}
+}
+
+// replace keeps what was read last, and the rest where there is room.
+func (h *held) replace(versions map[string]*attribution.Version) {
 	for id, v := range versions {
-		if f.held[id] == nil {
-			f.heldLines += linesIn(v.Diff)
+		if h.of[id] == nil {
+			h.lines += linesIn(v.Diff)
 		}
 	}
-	if f.heldLines > maxHeld {
-		f.held, f.heldLines = make(map[string]*attribution.Version), 0
+	if h.lines > maxHeld {
+		h.of, h.lines = make(map[string]*attribution.Version), 0
 		for _, v := range versions {
-			f.heldLines += linesIn(v.Diff)
+			h.lines += linesIn(v.Diff)
 		}
 	}
-	maps.Copy(f.held, versions)
+	maps.Copy(h.of, versions)
 }
 
 func linesIn(d git.Diff) int {

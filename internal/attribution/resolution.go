@@ -2,7 +2,6 @@ package attribution
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +20,7 @@ type resolution struct {
 	byPatch map[string][]int
 	lines   map[git.Line]bool // that the target adds, and that say something
 	signed  map[signedLine]int
+	length  patchLength         // of signed
 	weight  int                 // of lines
 	places  map[int][]addedLine // what moves gave
 }
@@ -60,8 +60,12 @@ func newResolution(target Version, known Known) *resolution {
 	r := &resolution{
 		target: target, known: known,
 		byPath: make(map[string]int), byBlob: make(map[string][]int), byPatch: make(map[string][]int),
-		lines: make(map[git.Line]bool), signed: signedLines(target.Diff),
+		lines: make(map[git.Line]bool), signed: make(map[signedLine]int),
 	}
+	eachSigned(target.Diff, func(l signedLine) {
+		r.signed[l]++
+		r.length.count(l)
+	})
 	for i := range target.Diff.Files {
 		f := &target.Diff.Files[i]
 		if known.Generated != nil && known.Generated(f.Path) || len(f.Hunks) == 0 || f.Added == 0 {
@@ -104,40 +108,40 @@ func patchID(f *git.FileDiff) string {
 	return b.String()
 }
 
-func signedLines(d git.Diff) map[signedLine]int {
-	lines := make(map[signedLine]int)
+// eachSigned gives the lines of a patch that say something.
+func eachSigned(d git.Diff, take func(signedLine)) {
 	for _, f := range d.Files {
 		for _, h := range f.Hunks {
 			for _, l := range h.Removed {
 				if l.Weight() > 0 {
-					lines[signedLine{l, false}]++
+					take(signedLine{l, false})
 				}
 			}
 			for _, l := range h.Added {
 				if l.Weight() > 0 {
-					lines[signedLine{l, true}]++
+					take(signedLine{l, true})
 				}
 			}
 		}
 	}
-	return lines
 }
 
-// share is the part of the lines of two patches that they have in common, and
-// how many of them there are in the smaller one.
-func share(a, b map[signedLine]int) (float64, int) {
-	common, inA, inB := 0, 0, 0
-	for l, n := range a {
-		inA += n
-		common += min(n, b[l])
+// patchLength is how many lines of a patch say something.
+type patchLength struct{ all, added int }
+
+func (n *patchLength) count(l signedLine) {
+	n.all++
+	if l.added {
+		n.added++
 	}
-	for _, n := range b {
-		inB += n
+}
+
+// share is the part of the lines of two patches that they have in common.
+func share(common, a, b int) float64 {
+	if a+b == 0 {
+		return 0
 	}
-	if inA+inB == 0 {
-		return 0, 0
-	}
-	return 2 * float64(common) / float64(inA+inB), min(inA, inB)
+	return 2 * float64(common) / float64(a+b)
 }
 
 // claim notes that a line of the target is a line of another commit.
@@ -196,19 +200,21 @@ func (r *resolution) series(of []*Origin) {
 // paired reports whether a commit differs so little from the target that the two
 // are one commit, rewritten: in what they take away and add, and in what they add.
 func (r *resolution) paired(d git.Diff, near bool) bool {
-	theirs := signedLines(d)
-	all, lines := share(r.signed, theirs)
+	var theirs, common patchLength
+	met := make(map[signedLine]int) // how often, of those that the target has as well
+	eachSigned(d, func(l signedLine) {
+		theirs.count(l)
+		if n := r.signed[l]; n > 0 && met[l] < n {
+			met[l]++
+			common.count(l)
+		}
+	})
+	all := share(common.all, r.length.all, theirs.all)
 	if near {
 		return all >= pairShareNear
 	}
-	added, _ := share(onlyAdded(r.signed), onlyAdded(theirs))
-	return min(all, added) >= pairShare && lines >= pairLines
-}
-
-func onlyAdded(lines map[signedLine]int) map[signedLine]int {
-	lines = maps.Clone(lines)
-	maps.DeleteFunc(lines, func(l signedLine, _ int) bool { return !l.added })
-	return lines
+	added := share(common.added, r.length.added, theirs.added)
+	return min(all, added) >= pairShare && min(r.length.all, theirs.all) >= pairLines
 }
 
 // Near reports whether two commits have one author line: git keeps it when it

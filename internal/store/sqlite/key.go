@@ -92,11 +92,17 @@ func (s *Store) ScopesByKey(ctx context.Context, keys []string) iter.Seq2[store.
 			}
 		}
 		slices.Sort(heads)
-		// A scope with several of the heads would be found by each: what the loop
-		// gave is remembered by scope.
-		given := make(map[int64]bool)
+		var nodes []int64
 		for chunk := range slices.Chunk(slices.Compact(heads), keyChunk) {
-			if stopped, err := v.scopesByHead(chunk, asked, given, yield); stopped || err != nil {
+			found, err := v.nodesByHead(chunk)
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, found...)
+		}
+		slices.Sort(nodes)
+		for chunk := range slices.Chunk(slices.Compact(nodes), keyChunk) {
+			if stopped, err := v.keysAsked(chunk, asked, yield); stopped || err != nil {
 				return err
 			}
 		}
@@ -104,23 +110,34 @@ func (s *Store) ScopesByKey(ctx context.Context, keys []string) iter.Seq2[store.
 	})
 }
 
-// keyChunk is how many keys are looked up at once.
+// keyChunk is how many keys, or scopes, are looked up at once.
 const keyChunk = 1000
 
-func (v *view) scopesByHead(heads []int64, asked map[store.KeyDigest]string, given map[int64]bool, yield func(store.KeyedScope) bool) (stopped bool, err error) {
-	var node, kind int64
+// nodesByHead gives the scopes that have one of the heads, some more than once.
+func (v *view) nodesByHead(heads []int64) ([]int64, error) {
+	var nodes []int64
+	var node int64
+	err := v.each(`
+		SELECT k.node
+		FROM json_each(?) AS j
+		CROSS JOIN key_scope AS k ON k.org = ? AND k.head = j.value`,
+		[]any{jsonIDs(heads), v.org}, []any{&node}, func() error {
+			nodes = append(nodes, node)
+			return nil
+		})
+	return nodes, err
+}
+
+// keysAsked gives those of the keys asked for that each of the scopes has.
+func (v *view) keysAsked(nodes []int64, asked map[store.KeyDigest]string, yield func(store.KeyedScope) bool) (stopped bool, err error) {
+	var kind int64
 	var key, digests sql.RawBytes
 	err = v.each(`
-		SELECT k.node, n.kind, n.key, s.digests
+		SELECT n.kind, n.key, s.digests
 		FROM json_each(?) AS j
-		CROSS JOIN key_scope AS k ON k.org = ? AND k.head = j.value
-		CROSS JOIN scope_key AS s ON s.org = ? AND s.node = k.node
-		CROSS JOIN node AS n ON n.org = ? AND n.id = k.node`,
-		[]any{jsonIDs(heads), v.org, v.org, v.org}, []any{&node, &kind, &key, &digests}, func() error {
-			if given[node] {
-				return nil
-			}
-			given[node] = true
+		CROSS JOIN scope_key AS s ON s.org = ? AND s.node = j.value
+		CROSS JOIN node AS n ON n.org = ? AND n.id = j.value`,
+		[]any{jsonIDs(nodes), v.org, v.org}, []any{&kind, &key, &digests}, func() error {
 			word, err := v.words.find(kind, wordNode)
 			if err != nil {
 				return err

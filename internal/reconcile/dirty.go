@@ -121,7 +121,7 @@ func (f *following) dirtyAnew(ctx context.Context, found map[string]bool) (keys 
 	}
 	above := f.lines.above(origins)
 	for tree, of := range f.lines.trees {
-		if slices.ContainsFunc(of, func(n int32) bool { return above[n] }) {
+		if slices.ContainsFunc(of, above.has) {
 			keys = append(keys, "tree:"+tree)
 		}
 	}
@@ -196,7 +196,7 @@ func (f *following) dirtyTouched(ctx context.Context, found map[string]bool) ([]
 				at = append(at, n)
 			}
 		}
-		for _, n := range slices.Concat(slices.Collect(maps.Keys(region.above(origins))), region.below(at, nil, maxSeries)) {
+		for _, n := range slices.Concat(region.above(origins).numbers(), region.below(at, nil, maxSeries)) {
 			origins = append(origins, region.ids[n])
 		}
 		for _, id := range origins {

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -19,6 +20,7 @@ type region struct {
 	parents [][]int32 // that are in the region
 	first   []int32   // the first parent, or -1 where it is not in the region
 	heights []int32   // over the commits that have no parent in the region
+	ranks   []int32   // place in the order of heights, then ids
 	trees   map[string][]int32
 	// children are those of each commit; outer those of parents that are not in
 	// the region.
@@ -59,7 +61,57 @@ func (r *run) region(ctx context.Context) (*region, error) {
 		g.parents, g.first = append(g.parents, parents), append(g.first, first)
 	}
 	g.raise()
+	g.rank()
 	return g, nil
+}
+
+// rank computes the ranks.
+func (g *region) rank() {
+	order := make([]int32, len(g.ids))
+	for n := range order {
+		order[n] = int32(n)
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		return cmp.Or(cmp.Compare(g.heights[a], g.heights[b]), strings.Compare(g.ids[a], g.ids[b]))
+	})
+	g.ranks = make([]int32, len(g.ids))
+	for rank, n := range order {
+		g.ranks[n] = int32(rank)
+	}
+}
+
+// part is a set of commits of a region; nil is the empty one.
+type part []uint64
+
+func (p part) has(n int32) bool { return p != nil && p[n/64]&(1<<(n%64)) != 0 }
+
+func (p part) add(n int32) { p[n/64] |= 1 << (n % 64) }
+
+// numbers gives the commits of the set.
+func (p part) numbers() []int32 {
+	var all []int32
+	for i, word := range p {
+		for ; word != 0; word &= word - 1 {
+			all = append(all, int32(i*64+bits.TrailingZeros64(word)))
+		}
+	}
+	return all
+}
+
+// reach gives these commits and what can be reached from them by parents or by
+// children, but for avoid and what lies behind it.
+func (g *region) reach(from []int32, next [][]int32, avoid part) part {
+	seen := make(part, (len(g.ids)+63)/64)
+	stack := slices.Clone(from)
+	for len(stack) > 0 {
+		n := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if !seen.has(n) && !avoid.has(n) {
+			seen.add(n)
+			stack = append(stack, next[n]...)
+		}
+	}
+	return seen
 }
 
 // raise computes the heights.
@@ -91,49 +143,26 @@ const maxSeries = 1000
 
 // below gives the commits that these build on, themselves included, youngest
 // first and at most so many; avoid and what it builds on are left out.
-func (g *region) below(of []int32, avoid map[int32]bool, most int) []int32 {
-	seen := make(map[int32]bool)
-	var found []int32
-	stack := slices.Clone(of)
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if seen[n] || avoid[n] {
-			continue
-		}
-		seen[n] = true
-		found = append(found, n)
-		stack = append(stack, g.parents[n]...)
-	}
+func (g *region) below(of []int32, avoid part, most int) []int32 {
+	found := g.reach(of, g.parents, avoid).numbers()
 	slices.SortFunc(found, func(a, b int32) int { return g.older(b, a) })
 	return found[:min(len(found), most)]
 }
 
 // older orders commits by their height.
-func (g *region) older(a, b int32) int {
-	return cmp.Or(cmp.Compare(g.heights[a], g.heights[b]), strings.Compare(g.ids[a], g.ids[b]))
-}
+func (g *region) older(a, b int32) int { return int(g.ranks[a] - g.ranks[b]) }
 
 // above gives the commits that build on these, themselves included as far as
 // they are in the region, which they need not be.
-func (g *region) above(of []string) map[int32]bool {
-	seen := make(map[int32]bool)
-	var stack []int32
+func (g *region) above(of []string) part {
+	var from []int32
 	for _, id := range of {
 		if n, ok := g.number[id]; ok {
-			stack = append(stack, n)
+			from = append(from, n)
 		}
-		stack = append(stack, g.outer[id]...)
+		from = append(from, g.outer[id]...)
 	}
-	for len(stack) > 0 {
-		n := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if !seen[n] {
-			seen[n] = true
-			stack = append(stack, g.children[n]...)
-		}
-	}
-	return seen
+	return g.reach(from, g.children, nil)
 }
 
 // chain gives the commits from where the region begins to this one, oldest

@@ -89,6 +89,9 @@ func (f *following) restore(ctx context.Context) error {
 		})
 		waiting := f.waiting
 		f.waiting = nil
+		if err := f.blameAll(ctx, waiting); err != nil {
+			return err
+		}
 		for i, w := range waiting {
 			scope, changed, err := f.restoreOne(ctx, w)
 			if err != nil {
@@ -133,23 +136,16 @@ func (f *following) restoreOne(ctx context.Context, w *restoring) (store.Scope, 
 	var restored []attribution.Restored
 	depends := make(map[string]bool)
 	for _, from := range w.from {
-		byPath := make(map[string][]attribution.Block)
-		for _, b := range from.blocks {
-			byPath[b.OldPath] = append(byPath[b.OldPath], b)
-		}
-		for _, path := range slices.Sorted(maps.Keys(byPath)) {
-			lines, err := f.blame(ctx, from.rev, path, byPath[path])
-			if err != nil && foreign(err) {
-				continue // the state before is not here: nothing is known of it
-			}
-			if err != nil {
-				return store.Scope{}, false, err
-			}
+		for _, query := range from.queries() {
+			lines := f.blamed[asked(query)]
 			rows, err := f.blamedRows(ctx, lines)
 			if err != nil {
 				return store.Scope{}, false, err
 			}
-			for _, b := range byPath[path] {
+			for _, b := range from.blocks {
+				if b.OldPath != query.Path {
+					continue
+				}
 				run := attribution.Restored{Path: b.Path, Line: b.Line, Owners: make([]stemma.Owner, b.Lines)}
 				for n := range b.Lines {
 					l, ok := lines[b.OldLine+n]
@@ -178,25 +174,60 @@ func (f *following) restoreOne(ctx context.Context, w *restoring) (store.Scope, 
 	return f.scope(ctx, &w.Version, w.keys, resolved, slices.Sorted(maps.Keys(depends)))
 }
 
-// blame tells by line which commit the lines of blocks are from.
-func (f *following) blame(ctx context.Context, rev, path string, blocks []attribution.Block) (map[int]git.BlameLine, error) {
-	query := git.BlameQuery{Path: path, Rev: rev}
-	for _, b := range blocks {
-		query.Lines = append(query.Lines, fmt.Sprintf("%d,%d", b.OldLine, b.OldLine+b.Lines-1))
+// queries are what blame is asked of the blocks, a file at a time.
+func (r restorable) queries() []git.BlameQuery {
+	lines := make(map[string][]string)
+	for _, b := range r.blocks {
+		lines[b.OldPath] = append(lines[b.OldPath], fmt.Sprintf("%d,%d", b.OldLine, b.OldLine+b.Lines-1))
 	}
-	lines := make(map[int]git.BlameLine)
-	for l, err := range f.Repo.Blame(ctx, query) {
-		if err != nil {
-			return nil, err
-		}
-		if l.Commit != "" && !l.Boundary {
-			lines[l.Line] = l
-		}
+	var queries []git.BlameQuery
+	for _, path := range slices.Sorted(maps.Keys(lines)) {
+		queries = append(queries, git.BlameQuery{Rev: r.rev, Path: path, Lines: lines[path]})
 	}
-	return lines, nil
+	return queries
 }
 
-func (f *following) blamedRows(ctx context.Context, lines map[int]git.BlameLine) (map[string]*stemma.Attribution, error) {
+// blamed tells by line which commit the lines of blocks are from; empty where
+// the state before is not here.
+type blamed map[int]git.BlameLine
+
+// asked names a question that has one answer.
+func asked(q git.BlameQuery) string { return fmt.Sprintf("%s %q %q", q.Rev, q.Path, q.Lines) }
+
+// blameAll asks git what was not asked before: a target may come again, when a
+// row has changed that its lines came by.
+func (f *following) blameAll(ctx context.Context, waiting []*restoring) error {
+	var open []git.BlameQuery
+	for _, w := range waiting {
+		for _, from := range w.from {
+			for _, q := range from.queries() {
+				if _, known := f.blamed[asked(q)]; !known {
+					f.blamed[asked(q)] = make(blamed)
+					open = append(open, q)
+				}
+			}
+		}
+	}
+	return f.sideBySide(ctx, len(open), func(ctx context.Context, i int) error {
+		lines := f.blamed[asked(open[i])]
+		for l, err := range f.Repo.Blame(ctx, open[i]) {
+			if err != nil && foreign(err) {
+				clear(lines)
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("restored lines: %w", err)
+			}
+			if l.Commit != "" && !l.Boundary {
+				l.Text = nil
+				lines[l.Line] = l
+			}
+		}
+		return nil
+	})
+}
+
+func (f *following) blamedRows(ctx context.Context, lines blamed) (map[string]*stemma.Attribution, error) {
 	commits := make(map[string]bool)
 	for _, l := range lines {
 		commits[l.Commit] = true

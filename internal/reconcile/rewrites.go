@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/project"
@@ -39,7 +41,7 @@ func (r *run) rewrites(ctx context.Context, p *plan) error {
 	if r.links == nil {
 		return nil
 	}
-	f := &following{run: r, plan: p, redone: make(map[string]bool)}
+	f := &following{run: r, plan: p, redone: make(map[string]bool), blamed: make(map[string]blamed)}
 	for _, id := range p.redone {
 		f.redone[id] = true
 	}
@@ -65,10 +67,11 @@ const targetsAtOnce = 256
 type following struct {
 	*run
 	plan    *plan
-	redone  map[string]bool // those of plan.redone
-	lines   *region         // nil until it is needed
-	waiting []*restoring    // targets with lines that blame may tell of
-	changed []string        // targets whose row was changed and that none was told of
+	redone  map[string]bool   // those of plan.redone
+	lines   *region           // nil until it is needed
+	waiting []*restoring      // targets with lines that blame may tell of
+	changed []string          // targets whose row was changed and that none was told of
+	blamed  map[string]blamed // by question
 }
 
 // target is one commit whose lines are looked for.
@@ -82,8 +85,8 @@ type target struct {
 	related []int32         // of the region: what its origins build on
 	same    []int32         // of the region: commits with its tree
 	twin    bool            // another commit has its tree
-	history map[int32]bool  // of the region: what it builds on, itself included
-	later   map[int32]bool  // of the region: what builds on it
+	history part            // of the region: what it builds on, itself included
+	later   part            // of the region: what builds on it
 }
 
 // maxOrigins is how many commits one target is compared to, beside their series.
@@ -122,20 +125,28 @@ func (f *following) resolve(ctx context.Context, ids []string) error {
 		}
 		maps.Copy(versions, more)
 	}
-	var scopes []store.Scope
-	for _, t := range targets {
+	found := make([]*attribution.Rewritten, len(targets))
+	err = f.sideBySide(ctx, len(targets), func(ctx context.Context, i int) error {
+		t := targets[i]
 		generated, err := f.generated.matcher(t.Diff.Files)
 		if err != nil {
 			return err
 		}
 		known := attribution.Known{Lost: f.links.lost(t.Commit.ID), Generated: generated}
 		origins := f.origins(t, versions, rows, &known)
-		resolved := attribution.Resolve(t.Version, origins, known)
-		if w := f.restorable(t, versions, resolved); w != nil {
+		found[i] = attribution.Resolve(t.Version, origins, known)
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	var scopes []store.Scope
+	for i, t := range targets {
+		if w := f.restorable(t, versions, found[i]); w != nil {
 			f.waiting = append(f.waiting, w)
 			continue
 		}
-		scope, changed, err := f.scope(ctx, &t.Version, t.keys, resolved, nil)
+		scope, changed, err := f.scope(ctx, &t.Version, t.keys, found[i], nil)
 		if err != nil {
 			return err
 		}
@@ -144,6 +155,16 @@ func (f *following) resolve(ctx context.Context, ids []string) error {
 		}
 	}
 	return f.Store.Put(ctx, store.Batch{Scopes: scopes})
+}
+
+// sideBySide does work on so many items, a few at a time, until the first error.
+func (f *following) sideBySide(ctx context.Context, items int, do func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(f.Workers)
+	for i := range items {
+		group.Go(func() error { return do(ctx, i) })
+	}
+	return group.Wait()
 }
 
 // load reads commits, and their rows into rows.
@@ -173,7 +194,7 @@ func (f *following) widen(targets []*target, versions map[string]*attribution.Ve
 		var ids []string
 		for _, id := range t.origins {
 			n, ok := f.regionNumber(id)
-			if v := versions[id]; t.near[id] && ok && !t.history[n] && v != nil {
+			if v := versions[id]; t.near[id] && ok && !t.history.has(n) && v != nil {
 				near, at, ids = append(near, *v), append(at, n), append(ids, id)
 			}
 		}
@@ -181,9 +202,10 @@ func (f *following) widen(targets []*target, versions map[string]*attribution.Ve
 			continue
 		}
 		t.related = f.lines.below(at, t.history, maxNeighbours)
-		later := slices.SortedFunc(maps.Keys(f.lines.above(ids)), f.lines.older)
+		later := f.lines.above(ids).numbers()
+		slices.SortFunc(later, f.lines.older)
 		for _, n := range later[:min(len(later), maxNeighbours)] {
-			if !t.history[n] && !t.later[n] && !slices.Contains(t.related, n) {
+			if !t.history.has(n) && !t.later.has(n) && !slices.Contains(t.related, n) {
 				t.related = append(t.related, n)
 			}
 		}
@@ -299,11 +321,8 @@ func (f *following) place(ctx context.Context, t *target, by map[string][]string
 	g := f.lines
 	if own, ok := g.number[t.Commit.ID]; ok {
 		t.later = g.above([]string{t.Commit.ID})
-		t.history = make(map[int32]bool)
-		for _, n := range g.below([]int32{own}, nil, len(g.ids)) {
-			t.history[n] = true
-		}
-		t.origins = slices.DeleteFunc(t.origins, func(id string) bool { n, ok := g.number[id]; return ok && t.later[n] })
+		t.history = g.reach([]int32{own}, g.parents, nil)
+		t.origins = slices.DeleteFunc(t.origins, func(id string) bool { n, ok := g.number[id]; return ok && t.later.has(n) })
 	}
 	t.near = make(map[string]bool)
 	for _, k := range t.keys.Own {
@@ -315,7 +334,7 @@ func (f *following) place(ctx context.Context, t *target, by map[string][]string
 	}
 	var heads []int32
 	for _, n := range g.trees[t.Commit.Tree] {
-		if !t.history[n] && !t.later[n] {
+		if !t.history.has(n) && !t.later.has(n) {
 			heads = append(heads, n)
 			t.same = append(t.same, n)
 		}
@@ -325,7 +344,7 @@ func (f *following) place(ctx context.Context, t *target, by map[string][]string
 		return nil
 	}
 	for _, id := range t.origins {
-		if n, ok := g.number[id]; ok && !t.history[n] && t.strong[id] {
+		if n, ok := g.number[id]; ok && !t.history.has(n) && t.strong[id] {
 			heads = append(heads, n)
 		}
 	}
@@ -364,7 +383,7 @@ func (f *following) origins(t *target, versions map[string]*attribution.Version,
 			continue
 		}
 		// One that entered the default branch may be what the target builds on.
-		history := ok && t.history[n] || !ok && !attribution.Near(v.Commit, t.Commit)
+		history := ok && t.history.has(n) || !ok && !attribution.Near(v.Commit, t.Commit)
 		origins = append(origins, attribution.Origin{Version: version(id), Series: -1 - i, History: history})
 	}
 	return origins

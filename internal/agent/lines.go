@@ -142,15 +142,21 @@ func (l *lines) next() (line []byte, at Span, err error) {
 	l.skipped = false
 	seen := 0
 	for {
-		if i := bytes.IndexByte(l.buf[seen:], '\n'); i >= 0 {
+		i := bytes.IndexByte(l.buf[seen:], '\n')
+		if i >= 0 && seen+i < MaxLine {
 			return l.take(seen + i + 1)
+		}
+		if i >= 0 {
+			return l.skip()
 		}
 		seen = len(l.buf)
 		if l.done {
 			if seen == 0 {
 				return nil, Span{}, io.EOF
 			}
-			return l.take(seen)
+			if seen <= MaxLine {
+				return l.take(seen)
+			}
 		}
 		if seen >= MaxLine {
 			return l.skip()
@@ -176,7 +182,8 @@ func (l *lines) fill() error {
 		return err
 	}
 	if cap(l.buf)-len(l.buf) < 64<<10 {
-		bigger := make([]byte, len(l.buf), max(256<<10, 2*len(l.buf)))
+		// No bigger than the longest line needs.
+		bigger := make([]byte, len(l.buf), max(256<<10, len(l.buf)+64<<10, min(2*len(l.buf), MaxLine+64<<10)))
 		copy(bigger, l.buf)
 		l.buf = bigger
 	}

@@ -35,7 +35,7 @@ type Suite struct {
 	// a whole, and not a file of lines that grows.
 	Document bool
 	// ID is the id of the session that the first transcript holds, in every
-	// place where it stands in quotes; "" where the transcript has none.
+	// place where it stands in quotes; "" where the file's name is it.
 	ID string
 }
 
@@ -46,7 +46,7 @@ func Run(t *testing.T, s Suite) {
 		t.Fatalf("no transcripts at %s: %v", s.Transcripts, err)
 	}
 	paths = slices.DeleteFunc(paths, func(p string) bool { return strings.HasSuffix(p, ".golden") })
-	for _, path := range paths {
+	for i, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -54,6 +54,11 @@ func Run(t *testing.T, s Suite) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			golden(t, s, path)
 			recognised(t, s, path)
+			grows(t, s, text)
+			cyclic(t, s, text)
+			if i == 0 {
+				huge(t, s, text)
+			}
 			if s.Document {
 				cutDocument(t, s, text)
 				replaced(t, s, text)
@@ -66,9 +71,13 @@ func Run(t *testing.T, s Suite) {
 			longLine(t, s, text)
 		})
 	}
-	if s.ID != "" {
-		t.Run("odd ids", func(t *testing.T) { oddIDs(t, s, paths[0]) })
-	}
+	t.Run("odd ids", func(t *testing.T) {
+		if s.ID != "" {
+			oddIDs(t, s, paths[0])
+		} else {
+			oddNames(t, s, paths[0])
+		}
+	})
 }
 
 // Bytes is a transcript that lies in memory.
@@ -123,6 +132,9 @@ func Check(t testing.TB, r agent.Reading) {
 					t.Errorf("session %q: call %q without a kind", s.ID, c.Name)
 				}
 			}
+		}
+		if key := s.Key(); len(key) < 2 {
+			t.Errorf("session %q has the key %q", s.ID, key)
 		}
 		for _, g := range s.Gaps {
 			if g.Count < 1 || g.Reason == "" || g.Kind == "" {

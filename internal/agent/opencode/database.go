@@ -16,6 +16,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/agent/opencode/storage"
 )
 
 // The limits of what is read of a database. A database is foreign bytes too.
@@ -125,13 +126,13 @@ func readSession(ctx context.Context, tx *sql.Tx, b *agent.Builder, w *agent.Wor
 	if err != nil {
 		return err
 	}
-	byMessage := make(map[string][]row)
+	byMessage := make(map[string][]storage.Row)
 	for _, p := range parts {
-		byMessage[p.of] = append(byMessage[p.of], p.row)
+		byMessage[p.of] = append(byMessage[p.of], p.Row)
 	}
 	for _, m := range messages {
-		message(b, w, m.row, byMessage[m.id])
-		delete(byMessage, m.id)
+		storage.Message(b, w, m.Row, byMessage[m.ID])
+		delete(byMessage, m.ID)
 	}
 	if len(byMessage) > 0 {
 		w.Gap(agent.GapVanished, "parts whose message is not there", agent.Span{})
@@ -195,7 +196,7 @@ func head(ctx context.Context, tx *sql.Tx, w *agent.Work, id string) error {
 
 // found is a row with the message that it is of.
 type found struct {
-	row
+	storage.Row
 	of string
 }
 
@@ -213,7 +214,7 @@ func query(ctx context.Context, tx *sql.Tx, w *agent.Work, text, session string,
 		}
 		var f found
 		var data []byte
-		if err := rows.Scan(&f.id, &f.of, &data); err != nil {
+		if err := rows.Scan(&f.ID, &f.of, &data); err != nil {
 			return nil, err
 		}
 		r.Entries++
@@ -227,7 +228,7 @@ func query(ctx context.Context, tx *sql.Tx, w *agent.Work, text, session string,
 			w.Gap(agent.GapUnreadable, "a row that is no JSON object", agent.Span{Length: int64(len(data))})
 			continue
 		}
-		f.data = v
+		f.Data = v
 		all = append(all, f)
 	}
 	return all, rows.Err()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	_ "modernc.org/sqlite"
@@ -151,5 +152,44 @@ func TestFolder(t *testing.T) {
 	}
 	if d := (opencode.Decoder{}); !d.Recognises("testdata/storage", nil) || d.Recognises("testdata", nil) {
 		t.Error("the storage folder, and no other, is to be recognised")
+	}
+}
+
+// What a database can hold that nobody would write: ids that are no names, a row
+// of 50 MB, sessions that are each other's parents, rows of another program.
+func TestDatabaseHostile(t *testing.T) {
+	const odd = "a/../b\n\"\\ \x7f ☃"
+	path := database(t, schema, rows)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	put := func(query string, args ...any) {
+		t.Helper()
+		if _, err := db.Exec(query, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(`INSERT INTO session VALUES (?, 'p', 'ses_1', 's', '/shop', 'Odd', '1.2', 1706459830000, 1706459835000)`, odd)
+	put(`UPDATE session SET parent_id = ? WHERE id = 'ses_1'`, odd)
+	put(`INSERT INTO message VALUES ('o1', ?, 1706459836000, 1706459836000, '{"role":"user"}')`, odd)
+	put(`INSERT INTO part VALUES ('q1', 'o1', ?, 1706459836000, 1706459836000, '{"type":"text","text":"' || ? || '"}')`, odd, strings.Repeat("x", 50<<20))
+	put(`INSERT INTO part VALUES ('q2', 'o1', ?, 1706459836001, 1706459836001, '{"another agent":"says"}')`, odd)
+	put(`INSERT INTO part VALUES ('q3', 'o1', ?, 1706459836002, 1706459836002, '[1,2]')`, odd)
+	r, err := read(t, path, agent.State{})
+	if err != nil || len(r.Sessions) != 2 {
+		t.Fatalf("%d sessions, %v", len(r.Sessions), err)
+	}
+	s := r.Sessions[1]
+	if s.ID != odd || len(s.Turns) != 1 || !s.Turns[0].Prompt.Cut || s.Turns[0].Prompt.Size != 50<<20 || len(s.Turns[0].Prompt.Text) != agent.MaxText {
+		t.Errorf("session %q, turns %v", s.ID, s.Turns)
+	}
+	if len(s.Gaps) != 1 || s.Gaps[0].Kind != agent.GapUnreadable {
+		t.Errorf("gaps %v, want the row that is no object", s.Gaps)
+	}
+	roots := agent.Forest(r.Sessions)
+	if len(roots) != 1 || !roots[0].Cyclic {
+		t.Errorf("sessions that are each other's parents: %d roots", len(roots))
 	}
 }

@@ -59,7 +59,7 @@ func entry(b *agent.Builder, w *agent.Work, v agent.Value, at agent.Span) string
 		return "an entry without a type"
 	case "ephemeral_message", "checkpoint", "retrieve_memory", "memory", "proposal", "suggested_responses", "error_message":
 	default:
-		if !step.IsObject() {
+		if !step.IsObject() || status == "" {
 			return "a step of an unknown type"
 		}
 		call(b, w, kind, status, step)

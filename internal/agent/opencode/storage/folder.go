@@ -1,4 +1,4 @@
-package opencode
+package storage
 
 import (
 	"context"
@@ -22,9 +22,9 @@ const (
 	maxFiles = 500_000
 )
 
-// readFolder reads a storage folder. Whether it changed is told from names, sizes
+// ReadFolder reads a storage folder. Whether it changed is told from names, sizes
 // and times of its files.
-func readFolder(ctx context.Context, src *agent.Source, from agent.State) (agent.Reading, error) {
+func ReadFolder(ctx context.Context, src *agent.Source, from agent.State) (agent.Reading, error) {
 	root, err := os.OpenRoot(src.Path)
 	if err != nil {
 		return agent.Reading{}, fmt.Errorf("opencode storage %q: %v: %w", src.Path, err, stemma.ErrUnavailable)
@@ -135,22 +135,22 @@ func (f *folder) session(b *agent.Builder, dir string) {
 			}
 		}
 	}
-	var messages []row
+	var messages []Row
 	for _, name := range f.list("message/" + dir) {
 		if v, ok := f.read(w, "message/"+dir+"/"+name); ok && strings.HasSuffix(name, ".json") {
-			messages = append(messages, row{strings.TrimSuffix(name, filepath.Ext(name)), v})
+			messages = append(messages, Row{strings.TrimSuffix(name, filepath.Ext(name)), v})
 		}
 	}
-	slices.SortStableFunc(messages, func(a, b row) int {
-		return a.data.Get("time", "created").Time().Compare(b.data.Get("time", "created").Time())
+	slices.SortStableFunc(messages, func(a, b Row) int {
+		return a.Data.Get("time", "created").Time().Compare(b.Data.Get("time", "created").Time())
 	})
 	for _, m := range messages {
-		var parts []row
-		for _, name := range f.list("part/" + m.id) {
-			if v, ok := f.read(w, "part/"+m.id+"/"+name); ok {
-				parts = append(parts, row{strings.TrimSuffix(name, filepath.Ext(name)), v})
+		var parts []Row
+		for _, name := range f.list("part/" + m.ID) {
+			if v, ok := f.read(w, "part/"+m.ID+"/"+name); ok {
+				parts = append(parts, Row{strings.TrimSuffix(name, filepath.Ext(name)), v})
 			}
 		}
-		message(b, w, m, parts)
+		Message(b, w, m, parts)
 	}
 }

@@ -140,9 +140,7 @@ func TestEveryChangedByteIsNamed(t *testing.T) {
 		if filepath.Base(name) == "evidence.db" {
 			pages[name] = fliptest.ReadPages(t, filepath.Join(s.dir, name))
 		}
-		for _, at := range offsets(rnd, len(data), pages[name]) {
-			flips = append(flips, fliptest.Flip{File: name, At: at, Bit: 1 << rnd.IntN(8)})
-		}
+		flips = append(flips, someFlips(rnd, name, len(data), pages[name])...)
 	}
 	fliptest.Each(t, s.dir, flips, func(t *testing.T, dir string, f fliptest.Flip) (reason string) {
 		s := s
@@ -164,27 +162,30 @@ func TestEveryChangedByteIsNamed(t *testing.T) {
 	}
 }
 
-// offsets are those that a run tries: all under soak, otherwise some, most of
-// them of bytes that hold something.
-func offsets(rnd *rand.Rand, size int, pages *fliptest.Pages) []int {
-	all := rnd.Perm(size)
-	if soaking() {
-		return all
-	}
-	var some []int
+// someFlips are those that a run tries. Under soak it is each bit of each byte
+// that holds something, and a bit of each other byte; otherwise a bit of some bytes,
+// most of them of those that hold something.
+func someFlips(rnd *rand.Rand, name string, size int, pages *fliptest.Pages) (flips []fliptest.Flip) {
 	full, empty := 0, 0
-	for _, at := range all {
-		if pages != nil && pages.HoldsNothing(at) != "" {
-			if empty++; empty <= 25 {
-				some = append(some, at)
+	for _, at := range rnd.Perm(size) {
+		f := fliptest.Flip{File: name, At: at, Bit: 1 << rnd.IntN(8)}
+		switch nothing := pages.HoldsNothing(at) != ""; {
+		case soaking() && !nothing:
+			for bit := range 8 {
+				f.Bit = 1 << bit
+				flips = append(flips, f)
 			}
-			continue
-		}
-		if full++; full <= 120 && pages != nil || full <= 25 {
-			some = append(some, at)
+		case nothing:
+			if empty++; soaking() || empty <= 25 {
+				flips = append(flips, f)
+			}
+		default:
+			if full++; full <= 120 && pages != nil || full <= 25 {
+				flips = append(flips, f)
+			}
 		}
 	}
-	return some
+	return flips
 }
 
 // truth lists the files of a place that hold what was recorded. What is left are
@@ -290,6 +291,9 @@ func TestWhatWasTakenOutOrMovedIsNamed(t *testing.T) {
 		"an event is renamed": {func(t *testing.T, s still) {
 			exec(t, s, "UPDATE envelope SET event = CAST('another' AS BLOB) WHERE id = 2")
 		}, []string{`envelope 2 (log index 1): is kept as event "another"`}, true},
+		"bytes become text": {func(t *testing.T, s still) {
+			exec(t, s, "UPDATE envelope_bytes SET bytes = CAST(bytes AS TEXT) WHERE id = 2", "UPDATE envelope SET predicate_type = CAST(predicate_type AS TEXT) WHERE id = 3")
+		}, []string{"envelope 2: a value is of another kind", "envelope 3: a value is of another kind"}, true},
 		"a subject is hidden": {func(t *testing.T, s still) {
 			exec(t, s, "DELETE FROM subject WHERE id = 4")
 		}, []string{"envelope 4: is not found by its subject sha256:"}, true},

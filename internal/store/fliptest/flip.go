@@ -107,25 +107,27 @@ func (y tally) add(f Flip, reason string) {
 }
 
 func (y tally) log(t *testing.T, took time.Duration) {
-	flips, named := 0, 0
+	flips, named, bytes := 0, 0, 0
 	for _, file := range slices.Sorted(maps.Keys(y)) {
 		for _, reason := range slices.Sorted(maps.Keys(y[file])) {
 			at := y[file][reason]
 			flips += len(at)
+			slices.Sort(at)
+			distinct := slices.Compact(slices.Clone(at))
+			bytes += len(distinct)
 			if reason == "" {
 				named += len(at)
-				t.Logf("%s: %d bytes named", file, len(at))
+				t.Logf("%s: %d bytes named, by %d flips", file, len(distinct), len(at))
 				continue
 			}
-			t.Logf("%s: %d bytes hold nothing: %s: %s", file, len(at), reason, ranges(at))
+			t.Logf("%s: %d bytes hold nothing: %s: %s", file, len(distinct), reason, ranges(distinct))
 		}
 	}
-	t.Logf("%d bytes flipped, %d named, %d hold nothing, in %v", flips, named, flips-named, took.Round(time.Millisecond))
+	t.Logf("%d bits of %d bytes flipped, %d named, %d hold nothing, in %v", flips, bytes, named, flips-named, took.Round(time.Millisecond))
 }
 
-// ranges writes offsets as "3-7 9".
+// ranges writes offsets, in order and each once, as "3-7 9".
 func ranges(at []int) string {
-	slices.Sort(at)
 	var b strings.Builder
 	for i := 0; i < len(at); {
 		last := i

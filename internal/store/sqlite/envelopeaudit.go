@@ -60,18 +60,19 @@ func (a *envelopeAudit) rows(v *view, org int64) error {
 	}
 	defer has.Close()
 	var id int64
-	var source, event, predicateType sql.RawBytes
+	var source, event, predicateType, kinds sql.RawBytes
 	var digest, bytes []byte
 	var index any
 	rows, err := v.query(`
-		SELECT e.id, e.source, e.event, e.digest, e.predicate_type, e.log_index, b.bytes
+		SELECT e.id, e.source, e.event, e.digest, e.predicate_type, e.log_index, b.bytes,
+		       typeof(e.source) || typeof(e.event) || typeof(e.digest) || typeof(e.predicate_type) || typeof(coalesce(b.bytes, x''))
 		FROM envelope AS e LEFT JOIN envelope_bytes AS b ON b.org = ? AND b.id = e.id
 		WHERE e.org = ?
 		ORDER BY e.id`, org, org)
 	if err != nil {
 		return err
 	}
-	return eachRow(rows, []any{&id, &source, &event, &digest, &predicateType, &index, &bytes}, func() error {
+	return eachRow(rows, []any{&id, &source, &event, &digest, &predicateType, &index, &bytes, &kinds}, func() error {
 		where := fmt.Sprintf("envelope %d", id)
 		say := func(format string, args ...any) {
 			a.fault(store.RowFault{Where: where, Reason: fmt.Sprintf(format, args...)})
@@ -85,6 +86,9 @@ func (a *envelopeAudit) rows(v *view, org int64) error {
 			}
 		}
 		switch {
+		case string(kinds) != "blobblobblobblobblob":
+			say("a value is of another kind than was written: %s", kinds)
+			return nil
 		case len(digest) != sha256.Size:
 			say("digest of %d bytes", len(digest))
 			return nil

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,15 +19,17 @@ import (
 // logFlags are the filters of the command line; the search string has the same.
 type logFlags struct {
 	models, agents, sessions, sources, paths []string
+	tasks, tools, configs, iterations        []string
 	class, since, until, minAI, maxAI        string
 	limit                                    int
+	turns                                    bool
 }
 
 func newLog(o *options) *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
 		Use:   "log [search]",
-		Short: "List changes by model, agent, session, path, class or share of AI",
+		Short: "List changes by model, agent, session, task, tool, path, class or share of AI",
 		Long: `Lists the changes that entered the default branch, newest first: its first-parent
 commits with the commits they brought. A filter may be given as a flag or as a
 term of a search string; different filters must all hold, several of one kind
@@ -39,10 +43,31 @@ or took part in it without anything saying which lines are its: the column AI
 then shows bounds. Unknown lines are never counted as a person's.
 
 Columns: commit, date, lines added, share of AI (low-high, where high counts
-every unknown line as AI's), models, title.`,
+every unknown line as AI's), models, title; and sessions that only their content
+joins with the change, with the confidence: [inferred: claude-code/0b5e 0.95].
+
+Sessions whose transcripts were read (stemma session import) can be asked for by
+more. One session must be all that is asked for:
+  --task-type  what it was for, which is inferred: feature, bugfix, security, ...
+  --tool       a tool that it called: by name as the agent has it (Bash, Edit,
+               apply_patch), or what it does (read, edit, search, run, fetch,
+               spawn, plan, ask, skill, mcp), whatever the agent calls it. The
+               agent itself, Claude Code or Codex, is asked for with --agent.
+  --config     what configured it: the beginning of the SHA-256 of a file, its
+               path (.claude/settings.json), or its name (CLAUDE.md)
+
+--iterations asks for what a change took: prompts of people, rewrites of lines
+that the same session had written and not yet committed, rounds of failing and
+fixing CI, rounds of review. '>3' is any of them; 'prompts<2' names one (prompts,
+rewrites, ci, reviews). What is not known is never less than a number: ci and
+reviews are known of no change, because no source of them is read.
+
+--turns shows below each change its sessions, with the turns that wrote its files.`,
 		Example: `  stemma log --model 'claude-opus-4*' --since '30 days ago'
   stemma log 'model:claude-opus-4* since:30d ai:>50% path:src/'
-  stemma log --session ac145480-4381-452f-9efd-3d60cf78cbbe
+  stemma log --session ac145480-4381-452f-9efd-3d60cf78cbbe --turns
+  stemma log --task-type security --iterations '>3'
+  stemma log --config CLAUDE.md --tool run
   stemma log --class unknown --since 2026-01-01 --json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +81,12 @@ every unknown line as AI's), models, title.`,
 			if err != nil {
 				return err
 			}
+			for _, bound := range q.Iterations {
+				if why := bound.Unknowable(); why != "" {
+					o.warn(fmt.Sprintf("--iterations: %s is known of no change: %s", bound.Count, why))
+				}
+			}
+			o.project(ctx, b)
 			return o.log(ctx, b, q)
 		},
 	}
@@ -65,6 +96,11 @@ every unknown line as AI's), models, title.`,
 	fs.StringArrayVar(&f.sessions, "session", nil, "changes with this session `id`")
 	fs.StringArrayVar(&f.sources, "source", nil, "changes with evidence from this `source`: "+strings.Join(sourceNames(), ", "))
 	fs.StringArrayVar(&f.paths, "path", nil, "changes that touch this file, folder or pattern `path`")
+	fs.StringArrayVar(&f.tasks, "task-type", nil, "changes with a session that was for this `type` of task: "+strings.Join(lineage.TaskTypes, ", "))
+	fs.StringArrayVar(&f.tools, "tool", nil, "changes with a session that called this `tool`: Bash, Edit, ..., or a kind of call: run, edit, ... (for Claude Code or Codex: --agent)")
+	fs.StringArrayVar(&f.configs, "config", nil, "changes with a session that this `file` configured: its name, its path, or the beginning of its SHA-256")
+	fs.StringArrayVar(&f.iterations, "iterations", nil, "changes that took so much: '>3', or a `condition` on prompts, rewrites, ci or reviews: 'rewrites>=2'")
+	fs.BoolVar(&f.turns, "turns", false, "show the sessions of each change with their turns that wrote its files")
 	fs.StringVar(&f.class, "class", "", "changes with lines of this `class`: ai, ai-edited, human, generated, unknown")
 	fs.StringVar(&f.minAI, "min-ai", "", "changes with at least this proven `share` of AI: 50%, or 0.5")
 	fs.StringVar(&f.maxAI, "max-ai", "", "changes with certainly less than this `share` of AI")
@@ -72,8 +108,9 @@ every unknown line as AI's), models, title.`,
 	fs.StringVar(&f.until, "until", "", "changes before this `date`")
 	fs.IntVarP(&f.limit, "max-count", "n", 0, "at most this `number` of changes")
 	for flag, values := range map[string][]string{
-		"class":  {"ai", "ai-edited", "human", "generated", "unknown"},
-		"source": sourceNames(),
+		"class":     {"ai", "ai-edited", "human", "generated", "unknown"},
+		"source":    sourceNames(),
+		"task-type": lineage.TaskTypes,
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
@@ -126,6 +163,10 @@ func (f logFlags) query(ctx context.Context, b *bench, base, search string) (lin
 		{"session", f.sessions},
 		{"source", f.sources},
 		{"path", f.paths},
+		{"task-type", f.tasks},
+		{"tool", f.tools},
+		{"config", f.configs},
+		{"iterations", f.iterations},
 		{"class", []string{f.class}},
 		{"since", []string{f.since}},
 		{"until", []string{f.until}},
@@ -152,7 +193,7 @@ func (f logFlags) query(ctx context.Context, b *bench, base, search string) (lin
 	if f.limit < 0 {
 		return q, fmt.Errorf("--max-count %d: want a number: %w", f.limit, stemma.ErrInvalid)
 	}
-	q.Limit = f.limit
+	q.Limit, q.Turns = f.limit, f.turns
 	if err := q.Parse(search, dates); err != nil {
 		return q, err
 	}
@@ -230,6 +271,9 @@ func (t textChanges) change(c lineage.Change) error {
 	if c.Unreadable {
 		note = " (some lines could not be read)"
 	}
+	if len(c.Inferred) > 0 {
+		note += inferredNote(c.Inferred)
+	}
 	share := fit(percent(c.AI), 7)
 	if c.Lines.AI+c.Lines.AIEdited > 0 {
 		share = t.p.in("35", share)
@@ -240,7 +284,27 @@ func (t textChanges) change(c lineage.Change) error {
 	}
 	_, err := fmt.Fprintf(t.w, "%s  %s  %8s  %s  %s  %s%s\n", t.p.in("33", short(c.Commit)), c.Time[:10],
 		"+"+count(c.Lines.Added), share, fit(who, 24), title, note)
+	if c.Iterations != nil {
+		fmt.Fprintf(t.w, "    iterations: %s\n", iterationsText(*c.Iterations))
+	}
+	printWork(t.w, t.p, c.Work, "    ")
 	return err
+}
+
+// inferredNote tells of sessions that only content joins, the surest first.
+func inferredNote(all []lineage.Inferred) string {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b lineage.Inferred) int { return cmp.Compare(b.Strength.Confidence, a.Strength.Confidence) })
+	const most = 2
+	var names []string
+	for i, s := range all {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(all)-most))
+			break
+		}
+		names = append(names, fmt.Sprintf("%s %.2g", plain(s.Session), s.Strength.Confidence))
+	}
+	return " [inferred: " + strings.Join(names, ", ") + "]"
 }
 
 func (textChanges) end() error { return nil }

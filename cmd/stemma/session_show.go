@@ -199,8 +199,7 @@ func showHead(out io.Writer, p painter, t agent.Tale) {
 		if d.Task.Type != "" {
 			line("task", d.Task.Type+" (inferred: "+d.Task.Method+")")
 		}
-		tested := map[string]string{"": "nothing was edited", "no": "no tests after the last edit", "ran": "tests ran after the last edit", "pass": "tests passed after the last edit", "fail": "tests failed after the last edit"}
-		text := fmt.Sprintf("%d prompts, %d rewrites of own lines; %s", d.Iterations.Prompts, d.Iterations.Rewrites, tested[d.Signals.Tested])
+		text := fmt.Sprintf("%d prompts, %d rewrites of own lines; %s", d.Iterations.Prompts, d.Iterations.Rewrites, testedText[d.Signals.Tested])
 		if d.Signals.ReadFirst >= 0 {
 			text += fmt.Sprintf("; %d files read before the first edit", d.Signals.ReadFirst)
 		}

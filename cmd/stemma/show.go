@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,13 @@ by file; what each source says, where sources agree and differ; and, with
 --prompts, the prompts that the sources carry. Prompts are read from their
 source for this call and are not kept.
 
+Of each session whose transcript was read (stemma session import) it shows what
+it was for, its turns that wrote files of the commit, with models, tests and
+decisions, how its configuration differs from the session before; and what the
+commit took: prompts of people and rewrites of lines not yet committed. Rounds of
+CI and of review are unknown: no source of them is read. Sessions that only their
+content joins with the commit say so, with a confidence.
+
 Each fact has its source, its method, how it is asserted (declared, observed or
 inferred) and its tier. Evidence from a developer's machine is "claimed".`,
 		Example: `  stemma show
@@ -49,6 +57,7 @@ inferred) and its tier. Evidence from a developer's machine is "claimed".`,
 			if err != nil {
 				return err
 			}
+			o.project(ctx, b)
 			c, err := b.show(ctx, id, prompts)
 			if err != nil {
 				return err
@@ -134,6 +143,7 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 	for i, part := range c.Parts {
 		printPart(w, p, i, part)
 	}
+	printSessions(w, p, c)
 	printRewrites(w, c)
 	printSources(w, c)
 	printDisputes(w, c, files)
@@ -144,6 +154,23 @@ func printCommit(w io.Writer, p painter, c lineage.Commit, files bool) {
 	for _, m := range c.Prompts {
 		fmt.Fprintf(w, "  %s %s\n%s", p.bold(plain(m.Role)), p.faint(plain(m.Time)), paragraph(m.Text, "    "))
 	}
+}
+
+// printSessions prints what sessions did for the commit, as far as their
+// transcripts were read, and what it took.
+func printSessions(w io.Writer, p painter, c lineage.Commit) {
+	if len(c.Work) == 0 {
+		return
+	}
+	if slices.ContainsFunc(c.Work, func(s *lineage.SessionWork) bool { return s.Told }) {
+		fmt.Fprintf(w, "\nsessions\n")
+		printWork(w, p, c.Work, "  ")
+	}
+	what := "commit"
+	if c.Iterations.Of == c.Change && c.Change != "" {
+		what = "change"
+	}
+	fmt.Fprintf(w, "\niterations of the %s: %s\n", what, iterationsText(c.Iterations))
 }
 
 func printPart(w io.Writer, p painter, i int, part lineage.Part) {

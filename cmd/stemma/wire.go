@@ -19,6 +19,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/capture"
 	"github.com/stemma-dev/stemma/internal/git"
@@ -65,6 +66,7 @@ type bench struct {
 	spine    *spine       // nil until the evidence is needed
 	vault    *vault.Vault // nil until content is asked for
 	whose    string       // identity of the person whose sessions are kept; "" is the user
+	told     *toldSessions
 	warn     func(string) // nil is nobody
 	shared   shared
 }
@@ -140,7 +142,10 @@ func (b *bench) close() {
 
 // graph is what questions are asked of.
 func (b *bench) graph() lineage.Graph {
-	return lineage.Graph{Repo: b.repo, Store: b.store, Repository: b.clone.Repository}
+	if b.told == nil {
+		b.told = &toldSessions{b: b, tales: make(map[string]*agent.Tale)}
+	}
+	return lineage.Graph{Repo: b.repo, Store: b.store, Repository: b.clone.Repository, Sessions: b.told}
 }
 
 // indexDir is where the index lives, and the key of pseudonyms: in a folder of

@@ -274,6 +274,9 @@ type File struct {
 	// Added and Removed count lines of an edit, as far as the transcript tells.
 	Added   int `json:"added,omitempty"`
 	Removed int `json:"removed,omitempty"`
+	// Last is when it was last written, in what is told of a turn; zero where the
+	// transcript has no times of calls.
+	Last time.Time `json:"last,omitzero"`
 }
 
 // Edit is the lines that an edit replaced and those it put there, without those

@@ -351,7 +351,7 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 			d.Spawned = append(d.Spawned, spawned)
 		}
 		if c.Outcome != OutcomeNone && c.Outcome != OutcomeError {
-			d.touch(s.Base.Dir, c.Files, files)
+			d.touch(s.Base.Dir, c, files)
 		}
 	}
 	return d
@@ -383,9 +383,12 @@ func (d *DeltaTurn) rewrote(dir string, all []Rewrite) {
 	}
 }
 
-// touch adds files, each with each kind of access once.
-func (d *DeltaTurn) touch(dir string, touched []File, seen map[string]int) {
-	for _, f := range touched {
+// touch adds the files of a call, each with each kind of access once.
+func (d *DeltaTurn) touch(dir string, c *Call, seen map[string]int) {
+	for _, f := range c.Files {
+		if f.Access != Read {
+			f.Last = c.Start
+		}
 		rel, ok := within(dir, f.Path)
 		if !ok {
 			d.Outside++
@@ -393,6 +396,9 @@ func (d *DeltaTurn) touch(dir string, touched []File, seen map[string]int) {
 		}
 		i, known := seen[string(f.Access)+" "+rel]
 		if known {
+			if f.Last.After(d.Files[i].Last) {
+				d.Files[i].Last = f.Last
+			}
 			d.Files[i].Added += f.Added
 			d.Files[i].Removed += f.Removed
 			continue

@@ -29,6 +29,7 @@ type Tale struct {
 	Related    []DeltaRelation
 	Content    []attest.Commitment // in the vault
 	Tickets    []string            // named in prompts, each once
+	Named      map[int][]string    // the same by the turn whose prompt names them
 	Outside    int                 // files outside of the working directory
 	// Outcomes and Decisions count the calls of each turn, by its index: which call
 	// had which is not told.
@@ -63,7 +64,7 @@ func Retell(parts []Delta) Tale {
 	}
 	t := Tale{
 		Outcomes: make(map[int]map[Outcome]int), Decisions: make(map[int]map[Decision]int),
-		Tools: make(map[int]map[string]int), Rewrites: make(map[int]TurnRewrites),
+		Named: make(map[int][]string), Tools: make(map[int]map[string]int), Rewrites: make(map[int]TurnRewrites),
 	}
 	var known []Session
 	for i, d := range parts {
@@ -108,6 +109,9 @@ func Retell(parts []Delta) Tale {
 				t.Rewrites[turn.Index] = have
 			}
 			for _, ticket := range turn.Tickets {
+				if !slices.Contains(t.Named[turn.Index], ticket) {
+					t.Named[turn.Index] = append(t.Named[turn.Index], ticket)
+				}
 				if !slices.Contains(t.Tickets, ticket) {
 					t.Tickets = append(t.Tickets, ticket)
 				}

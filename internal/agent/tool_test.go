@@ -73,12 +73,12 @@ func TestNewCall(t *testing.T) {
 	}{
 		{"Read", `{"file_path":"/a b"}`, KindRead, []File{{Path: "/a b", Access: Read}}},
 		{"view_file", `{"AbsolutePath":"file:///a%20b"}`, KindRead, []File{{Path: "/a b", Access: Read}}},
-		{"Edit", `{"file_path":"a","old_string":"x\ny\nz","new_string":"x\nq\nr\nz"}`, KindEdit, []File{{"a", Write, 2, 1}}},
-		{"MultiEdit", `{"edits":[{"old_string":"x","new_string":""},{"old_string":"","new_string":"y\nz\n"}],"file_path":"a"}`, KindEdit, []File{{"a", Write, 2, 1}}},
-		{"create_file", `{"filePath":"a","content":"1\n2\n"}`, KindEdit, []File{{"a", Create, 2, 0}}},
-		{"delete_file", `{"path":"a"}`, KindEdit, []File{{"a", Delete, 0, 0}}},
-		{"apply_patch", `"*** Begin Patch\n*** Update File: a\n@@\n-x\n+y\n+z\n*** Delete File: b\n*** End Patch"`, KindEdit, []File{{"a", Write, 2, 1}, {"b", Delete, 0, 0}}},
-		{"shell", `{"command":["apply_patch","*** Begin Patch\n*** Add File: n\n+1\n*** End Patch"]}`, KindEdit, []File{{"n", Create, 1, 0}}},
+		{"Edit", `{"file_path":"a","old_string":"x\ny\nz","new_string":"x\nq\nr\nz"}`, KindEdit, []File{{Path: "a", Access: Write, Added: 2, Removed: 1}}},
+		{"MultiEdit", `{"edits":[{"old_string":"x","new_string":""},{"old_string":"","new_string":"y\nz\n"}],"file_path":"a"}`, KindEdit, []File{{Path: "a", Access: Write, Added: 2, Removed: 1}}},
+		{"create_file", `{"filePath":"a","content":"1\n2\n"}`, KindEdit, []File{{Path: "a", Access: Create, Added: 2}}},
+		{"delete_file", `{"path":"a"}`, KindEdit, []File{{Path: "a", Access: Delete}}},
+		{"apply_patch", `"*** Begin Patch\n*** Update File: a\n@@\n-x\n+y\n+z\n*** Delete File: b\n*** End Patch"`, KindEdit, []File{{Path: "a", Access: Write, Added: 2, Removed: 1}, {Path: "b", Access: Delete}}},
+		{"shell", `{"command":["apply_patch","*** Begin Patch\n*** Add File: n\n+1\n*** End Patch"]}`, KindEdit, []File{{Path: "n", Access: Create, Added: 1}}},
 		{"mcp__srv__do__it", `{"path":"a"}`, KindMCP, nil},
 		{"Frobnicate", `[1]`, KindOther, nil},
 	}

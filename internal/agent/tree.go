@@ -213,9 +213,9 @@ func b2i(b bool) int {
 	return 0
 }
 
-// globalID is the length from which an id of a turn is held to be unique among
+// GlobalID is the length from which an id of a turn is held to be unique among
 // all sessions; shorter ones are numbers within a session.
-const globalID = 16
+const GlobalID = 16
 
 // turnOwners gives, for each turn that several sessions have because one was
 // forked from or resumed another, the session that began first.
@@ -225,7 +225,7 @@ func turnOwners(nodes []*Node) map[string]*Node {
 	slices.SortStableFunc(sorted, older)
 	for _, n := range sorted {
 		for _, t := range n.Session.Turns {
-			if id := n.Session.Agent + "/" + t.ID; len(t.ID) >= globalID && owners[id] == nil {
+			if id := n.Session.Agent + "/" + t.ID; len(t.ID) >= GlobalID && owners[id] == nil {
 				owners[id] = n
 			}
 		}

@@ -19,6 +19,8 @@ type Graph struct {
 	Repo       *git.Repo
 	Store      store.Store
 	Repository string // key of the repository node
+	// Sessions tells what was recorded of sessions; nil is nothing.
+	Sessions Sessions
 }
 
 // Part is what one owner has in a commit or a change.

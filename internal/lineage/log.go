@@ -35,6 +35,12 @@ type Change struct {
 	// Matched are the lines of the owners that the query asked for; null where
 	// it asked for none.
 	Matched *Matched `json:"matched,omitempty"`
+	// Inferred are the sessions that content joins with its commits; Sessions,
+	// Models and Agents do not hold them.
+	Inferred []Inferred `json:"inferred"`
+	// Iterations and Work are there where the query asks for them.
+	Iterations *Iterations    `json:"iterations,omitempty"`
+	Work       []*SessionWork `json:"work,omitempty"`
 	// Unreadable says that some lines could not be read, so that Lines is short.
 	Unreadable bool `json:"unreadable,omitempty"`
 }
@@ -69,7 +75,8 @@ var errStop = errors.New("the caller has enough")
 type logging struct {
 	Graph
 	q       Query
-	commits map[string]bool // nil: every commit
+	commits map[string]bool   // nil: every commit
+	chosen  []map[string]bool // sessions; each set narrows
 	given   int
 }
 
@@ -96,9 +103,6 @@ func (l *logging) run(ctx context.Context, yield func(Change, error) bool) error
 	for t, err := range l.Store.Tallies(ctx, query) {
 		if err != nil {
 			return fmt.Errorf("list changes: %w", err)
-		}
-		if l.bySession() && t.Sessions == 0 {
-			continue
 		}
 		low, high, ok := t.Lines.AIShare()
 		if l.q.MaxAI > 0 && (!ok || high >= l.q.MaxAI) || l.q.OverMin && (!ok || low <= l.q.MinAI) {
@@ -151,7 +155,7 @@ func (l *logging) restrict(ctx context.Context) error {
 		}
 		l.keep(commits)
 	}
-	return nil
+	return l.bySessions(ctx)
 }
 
 // whole gives the store's name of the repository's top.
@@ -192,28 +196,69 @@ func (l *logging) expand(ctx context.Context) (paths []string, err error) {
 
 // commitsOf gives the commits for which an edge to such a node was derived.
 func (l *logging) commitsOf(ctx context.Context, kind stemma.NodeKind, edge stemma.EdgeKind, patterns []string) (map[string]bool, error) {
-	var to []stemma.NodeID
-	for id, err := range l.Store.Nodes(ctx, kind, "") {
-		if err != nil {
-			return nil, fmt.Errorf("find %ss: %w", kind, err)
-		}
-		if matches(patterns, id.Key) {
-			to = append(to, id)
-		}
+	to, err := l.named(ctx, kind, patterns)
+	if err != nil {
+		return nil, err
 	}
 	commits := make(map[string]bool)
 	if len(to) == 0 {
 		return commits, nil
 	}
+	told := make(map[string]bool) // sessions of which a transcript says so
 	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{To: to, Kinds: []stemma.EdgeKind{edge}}) {
 		if err != nil {
 			return nil, fmt.Errorf("find commits by %s: %w", kind, err)
 		}
-		if e.Scope.Kind == stemma.KindCommit {
+		switch {
+		case e.Scope.Kind == stemma.KindCommit:
 			commits[e.Scope.Key] = true
+		case e.From.Kind == stemma.KindCommit:
+			commits[e.From.Key] = true
+		case e.From.Kind == stemma.KindSession:
+			told[e.From.Key] = true
 		}
 	}
-	return commits, nil
+	err = l.joinsOf(ctx, told, func(e stemma.Edge) {
+		if e.Scope.Kind == stemma.KindSession {
+			commits[e.From.Key] = true
+		}
+	})
+	return commits, err
+}
+
+// named gives the nodes of a kind whose names the patterns match. A session whose
+// whole id is written is looked up, because there may be many.
+func (l *logging) named(ctx context.Context, kind stemma.NodeKind, patterns []string) (nodes []stemma.NodeID, err error) {
+	if kind == stemma.KindSession && len(patterns) == 1 && !strings.ContainsAny(patterns[0], "*?[\\") {
+		keys := []string{patterns[0]}
+		for id, err := range l.Store.Nodes(ctx, stemma.KindAgent, "") {
+			if err != nil {
+				return nil, fmt.Errorf("find agents: %w", err)
+			}
+			keys = append(keys, id.Key+"/"+patterns[0])
+		}
+		for _, key := range keys {
+			id := stemma.NodeID{Kind: kind, Key: key}
+			switch ok, err := l.Store.Node(ctx, id); {
+			case err != nil:
+				return nil, fmt.Errorf("find session: %w", err)
+			case ok:
+				nodes = append(nodes, id)
+			}
+		}
+		if len(nodes) > 0 {
+			return nodes, nil
+		}
+	}
+	for id, err := range l.Store.Nodes(ctx, kind, "") {
+		if err != nil {
+			return nil, fmt.Errorf("find %ss: %w", kind, err)
+		}
+		if matches(patterns, id.Key) {
+			nodes = append(nodes, id)
+		}
+	}
+	return nodes, nil
 }
 
 func (l *logging) keep(commits map[string]bool) {
@@ -266,10 +311,16 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 	if err := l.order(ctx, tallies); err != nil {
 		return err
 	}
+	inferred, err := l.inferred(ctx, members)
+	if err != nil {
+		return err
+	}
 	var withSessions []string
 	for _, t := range tallies {
-		if t.Sessions > 0 || len(l.q.Sources) > 0 {
-			withSessions = append(withSessions, members[t.Node.Key]...)
+		ids := members[t.Node.Key]
+		joined := slices.ContainsFunc(ids, func(id string) bool { return len(inferred[id]) > 0 })
+		if t.Sessions > 0 || len(l.q.Sources) > 0 || joined && l.q.byWork() {
+			withSessions = append(withSessions, ids...)
 		}
 	}
 	rows, err := l.rows(ctx, withSessions)
@@ -277,7 +328,7 @@ func (l *logging) give(ctx context.Context, tallies []store.Tally, yield func(Ch
 		return err
 	}
 	for _, t := range tallies {
-		c, ok, err := l.change(ctx, t, members[t.Node.Key], rows)
+		c, ok, err := l.change(ctx, t, members[t.Node.Key], rows, inferred)
 		if err != nil {
 			return err
 		}
@@ -366,12 +417,12 @@ func (l *logging) members(ctx context.Context, tallies []store.Tally) (map[strin
 
 // change describes one change. It is not ok where no single owner is what the
 // query asks for, although several together are.
-func (l *logging) change(ctx context.Context, t store.Tally, members []string, rows map[string]stemma.Attribution) (Change, bool, error) {
+func (l *logging) change(ctx context.Context, t store.Tally, members []string, rows map[string]stemma.Attribution, inferred map[string][]Inferred) (Change, bool, error) {
 	oid := strings.TrimPrefix(t.Node.Key, stemma.ChangeID(l.Repository, "").Key)
 	c := Change{
 		ID: t.Node.Key, Commit: oid, Time: Time(t.Time), Merge: t.Merge, Commits: len(members),
 		Lines: lines(t.Lines), AI: share(t.Lines), Candidate: t.Candidate, Unreadable: t.Unreadable,
-		Models: []ModelLines{}, Agents: []string{}, Sessions: []string{}, Sources: []string{},
+		Models: []ModelLines{}, Agents: []string{}, Sessions: []string{}, Sources: []string{}, Inferred: []Inferred{},
 	}
 	var owners []stemma.Owner
 	var matched Matched
@@ -379,6 +430,10 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 	for _, id := range members {
 		chosen := (l.commits == nil || l.commits[id]) && l.source(rows[id])
 		found = found || chosen && !l.bySession()
+		for _, s := range inferred[id] {
+			c.Inferred = append(c.Inferred, s)
+			found = found || chosen && l.fits(s)
+		}
 		for _, s := range rows[id].Sources {
 			c.Sources = append(c.Sources, s.Source)
 		}
@@ -399,6 +454,9 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 			return c, false, nil
 		}
 		c.Matched = &matched
+	}
+	if ok, err := l.work(ctx, &c, members, rows); !ok || err != nil {
+		return c, false, err
 	}
 	c.Models = byModel(owners)
 	for _, o := range owners {
@@ -423,12 +481,38 @@ func (l *logging) change(ctx context.Context, t store.Tally, members []string, r
 func (l *logging) owner(o stemma.Owner) bool {
 	return (len(l.q.Models) == 0 || o.Model.Known() && matches(l.q.Models, o.Model.Key()) || !o.Model.Known() && l.unknownModel()) &&
 		(len(l.q.Agents) == 0 || matches(l.q.Agents, o.Agent)) &&
-		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session))
+		(len(l.q.Sessions) == 0 || matches(l.q.Sessions, o.Session)) && l.isChosen(o.Session)
 }
 
 // bySession reports whether the query asks for sessions.
 func (l *logging) bySession() bool {
-	return len(l.q.Models)+len(l.q.Agents)+len(l.q.Sessions) > 0
+	return len(l.q.Models)+len(l.q.Agents)+len(l.q.Sessions)+len(l.chosen) > 0
+}
+
+// work tells what sessions did for a change, where the query asks for it. It is
+// not ok where a condition on its iterations is not proved.
+func (l *logging) work(ctx context.Context, c *Change, members []string, rows map[string]stemma.Attribution) (ok bool, err error) {
+	if !l.q.byWork() {
+		return true, nil
+	}
+	var of []stemma.Attribution
+	for _, id := range members {
+		if row, ok := rows[id]; ok {
+			of = append(of, row)
+		}
+	}
+	n, sessions, err := l.iterationsOf(ctx, c.ID, of)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(l.q.Iterations, func(b Bound) bool { return !b.Holds(&n) }) {
+		return false, nil
+	}
+	c.Iterations = &n
+	if l.q.Turns {
+		c.Work = sessions
+	}
+	return true, nil
 }
 
 // source reports whether a source that the query asks for says something of the

@@ -9,6 +9,7 @@ package lineage
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,12 +31,25 @@ type Query struct {
 	Since    int64   // UTC seconds, inclusive; 0 is open
 	Until    int64
 	Limit    int // 0 is no limit
+	// TaskTypes, Tools and Configs choose by sessions whose transcripts were read:
+	// by what they were for, by the tools they called (their name, or a kind of
+	// call), and by what configured them (the beginning of a digest, a path, or the
+	// name of a file). One session must be all that is asked for.
+	TaskTypes, Tools, Configs []string
+	Iterations                []Bound // all must be proved
+	Turns                     bool    // tell what sessions did, turn by turn
 }
 
 // ByEvidence reports whether the query asks for what sources say.
 func (q Query) ByEvidence() bool {
-	return len(q.Models)+len(q.Agents)+len(q.Sessions)+len(q.Sources) > 0
+	return len(q.Models)+len(q.Agents)+len(q.Sessions)+len(q.Sources)+len(q.TaskTypes)+len(q.Tools)+len(q.Configs) > 0
 }
+
+// byWork reports whether the query needs to know what sessions did.
+func (q Query) byWork() bool { return q.Turns || len(q.Iterations) > 0 }
+
+// TaskTypes are the types that a task may be concluded to be of.
+var TaskTypes = []string{"feature", "bugfix", "security", "refactor", "test", "docs", "chore", "migration", "performance"}
 
 // Dates reads git's date words. end says that the words are an upper bound.
 type Dates func(words string, end bool) (int64, error)
@@ -47,6 +61,7 @@ const maxQuery = 64 << 10
 //
 //	model:claude-opus-4* agent:codex session:ac145480* since:30d until:2026-01-01
 //	ai:>50% ai:<10% path:src/ path:src/**/*.go class:unknown source:git-ai limit:20
+//	task-type:security tool:Bash config:CLAUDE.md iterations:>3 iterations:rewrites>=2
 //
 // Terms are divided by white space; "quotes" keep it in a value. The error is
 // of kind ErrInvalid and names the term.
@@ -71,7 +86,7 @@ func (q *Query) Parse(search string, dates Dates) error {
 }
 
 // keys are the keys of a search string.
-const keys = "model, agent, session, source, path, class, ai, since, until, limit"
+const keys = "model, agent, session, source, path, class, ai, task-type, tool, config, iterations, since, until, limit"
 
 // Term adds one term, as Parse does for key:value.
 func (q *Query) Term(key, value string, dates Dates) error {
@@ -91,6 +106,23 @@ func (q *Query) Term(key, value string, dates Dates) error {
 		}
 	case "class":
 		q.Class, err = ParseClass(value)
+	case "task-type":
+		value = strings.ToLower(value)
+		if q.TaskTypes = append(q.TaskTypes, value); !slices.Contains(TaskTypes, value) {
+			err = fmt.Errorf("task type %q: want one of %s: %w", value, strings.Join(TaskTypes, ", "), stemma.ErrInvalid)
+		}
+	case "tool":
+		q.Tools = append(q.Tools, value)
+		if name := stemma.AgentName(strings.ToLower(value)); name != strings.ToLower(value) {
+			err = fmt.Errorf("tool %q: that is an agent (%s); a tool is what an agent calls, such as Bash or Edit: ask by agent: %w", value, name, stemma.ErrInvalid)
+		}
+	case "config":
+		q.Configs = append(q.Configs, value)
+	case "iterations":
+		var b Bound
+		if b, err = ParseBound(value); err == nil {
+			q.Iterations = append(q.Iterations, b)
+		}
 	case "ai":
 		err = q.share(value)
 	case "since":

@@ -31,6 +31,13 @@ func TestParse(t *testing.T) {
 		{search: "ai:<10% limit:3 until:30d", want: Query{MaxAI: .1, Limit: 3, Until: 30}},
 		{search: "session:a/b source:git-ai ai:0.25", want: Query{Sessions: []string{"a/b"}, Sources: []string{"git-ai"}, MinAI: .25}},
 		{search: "ai:>=50% path:src/**/*.go", want: Query{MinAI: .5, Paths: []string{"src/**/*.go"}}},
+		{
+			search: "task-type:Security tool:Bash config:CLAUDE.md iterations:>3 iterations:rewrites<=2",
+			want:   Query{TaskTypes: []string{"security"}, Tools: []string{"Bash"}, Configs: []string{"CLAUDE.md"}, Iterations: []Bound{{"", ">", 3}, {"rewrites", "<=", 2}}},
+		},
+		{search: "task-type:bug", fails: true},
+		{search: "tool:claude-code", fails: true},
+		{search: "iterations:many", fails: true},
 		{search: "ai:>0", want: Query{OverMin: true}},
 		{search: "ai:><5%", fails: true},
 		{search: "ai:<=5%", fails: true},
@@ -165,7 +172,7 @@ func TestOwnerAt(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"model:a since:30d", `path:"x y" ai:>50%`, "ai:<1e-300", "class:ai-edited", "a:b:c", `"`} {
+	for _, s := range []string{"model:a since:30d", `path:"x y" ai:>50%`, "ai:<1e-300", "class:ai-edited", "a:b:c", `"`, "iterations:prompts>=2 tool:x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,6 +41,11 @@ type Commit struct {
 	Disputes  []Dispute `json:"disputes"` // lines of which sources say different things
 	Figures   []Figure  `json:"figures"`  // what sources count without telling lines
 	Prompts   []Prompt  `json:"prompts"`
+	// Work is what sessions did for the commit, turn by turn, as far as their
+	// transcripts were read; Iterations is what it took, or the change that entered
+	// by it.
+	Work       []*SessionWork `json:"work"`
+	Iterations Iterations     `json:"iterations"`
 	// Algorithm and Input say by which rules and from what this was computed.
 	Algorithm  int    `json:"algorithm"`
 	Input      string `json:"input"`
@@ -183,7 +189,34 @@ func Show(ctx context.Context, g Graph, told Told) (Commit, error) {
 	if out.Indexed, err = g.indexed(ctx, row.Commit); err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
+	if err := g.workOf(ctx, &out, row); err != nil {
+		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
+	}
 	return out, nil
+}
+
+// workOf tells what sessions did for the commit, and what it took.
+func (g Graph) workOf(ctx context.Context, out *Commit, row stemma.Attribution) (err error) {
+	if out.Work, err = SessionsOf(ctx, g, out.Change, []stemma.Attribution{row}); err != nil {
+		return err
+	}
+	if out.Work == nil {
+		out.Work = []*SessionWork{}
+	}
+	if out.Brought == nil || len(out.Brought.Commits) < 2 {
+		of := row.Commit
+		if out.Brought != nil {
+			of = out.Change
+		}
+		out.Iterations = IterationsOf(of, out.Work)
+		return nil
+	}
+	rows, err := g.rows(ctx, out.Brought.Commits)
+	if err != nil {
+		return err
+	}
+	out.Iterations, _, err = g.iterationsOf(ctx, out.Change, slices.Collect(maps.Values(rows)))
+	return err
 }
 
 // indexed reports whether an indexed ref reaches the commit. The rows of some

@@ -95,7 +95,7 @@ func chat(head []byte) bool {
 
 // event is one entry of a transcript of events.
 func event(b *agent.Builder, v agent.Value, at agent.Span) string {
-	var kind, id string
+	var kind, id, subagent string
 	var when time.Time
 	var data agent.Value
 	v.Each(func(name []byte, v agent.Value) {
@@ -106,6 +106,8 @@ func event(b *agent.Builder, v agent.Value, at agent.Span) string {
 			id, _ = v.TextUpTo(256)
 		case "timestamp":
 			when = v.Time()
+		case "agentId":
+			subagent, _ = v.TextUpTo(256)
 		case "data":
 			data = v
 		}
@@ -117,16 +119,24 @@ func event(b *agent.Builder, v agent.Value, at agent.Span) string {
 	if kind == "" {
 		return "an entry without a type"
 	}
-	w := b.Last()
-	if w == nil {
-		w = b.Session("")
-		w.Gap(agent.GapVanished, "the beginning of the session", agent.Span{Offset: at.Offset})
+	if b.Last() == nil {
+		b.Session("").Gap(agent.GapVanished, "the beginning of the session", agent.Span{Offset: at.Offset})
 	}
+	call, _ := data.Get("parentToolCallId").TextUpTo(256)
+	if strings.HasPrefix(kind, "subagent.") {
+		spawned(b, strings.TrimPrefix(kind, "subagent."), subagent, call, data, when)
+		return ""
+	}
+	w := worker(b, subagent, call)
 	w.Around(when)
 	switch kind {
 	case "user.message":
+		origin := agent.FromPerson
+		if subagent != "" || call != "" {
+			origin = agent.FromTask
+		}
 		w.Begin(agent.Turn{
-			ID: id, Origin: agent.FromPerson, Start: when, At: at, Images: images(data.Get("attachments")),
+			ID: id, Origin: origin, Start: when, At: at, Images: images(data.Get("attachments")),
 			Prompt: b.Text(data.Get("content"), agent.MaxText),
 		})
 	case "assistant.message":
@@ -143,7 +153,7 @@ func event(b *agent.Builder, v agent.Value, at agent.Span) string {
 		if server := data.Get("mcpServerName"); server.IsString() {
 			c.Kind, c.Server = agent.KindMCP, server.Text()
 		}
-		w.Call(c)
+		made(b, w, w.Call(c))
 	case "tool.execution_complete":
 		complete(b, w, data, when)
 	case "session.model_change":
@@ -160,10 +170,10 @@ func event(b *agent.Builder, v agent.Value, at agent.Span) string {
 		if w.Begun() {
 			w.Turn().Interrupted = true
 		}
-	case "subagent.started", "subagent.completed", "subagent.failed", "subagent.selected":
-		subagent(w, kind, data)
 	case "session.shutdown":
-		shutdown(w, data)
+		if b.Memo(anySub) == "" { // the sum holds what sub-agents used, too
+			shutdown(w, data)
+		}
 	case "session.info", "session.resume", "session.title_changed", "session.context_changed", "session.truncation", "session.handoff",
 		"session.compaction_start", "session.idle", "session.snapshot_rewind", "session.workspace_file_changed", "session.warning",
 		"session.import_legacy", "session.plan_changed", "session.usage_info",
@@ -178,6 +188,7 @@ func event(b *agent.Builder, v agent.Value, at agent.Span) string {
 
 func start(b *agent.Builder, data agent.Value, when time.Time) {
 	w := b.Session(data.Get("sessionId").Text())
+	b.Note(rootMemo, w.Head().ID)
 	w.Around(when)
 	s := w.Head()
 	data.Each(func(name []byte, v agent.Value) {
@@ -231,7 +242,7 @@ func assistant(b *agent.Builder, w *agent.Work, data agent.Value, when time.Time
 	data.Get("toolRequests").Items(func(v agent.Value) {
 		c := b.NewCall(v.Get("toolCallId").Text(), v.Get("name").Text(), v.Get("arguments"))
 		c.Start = when
-		w.Call(c)
+		made(b, w, w.Call(c))
 	})
 }
 
@@ -277,26 +288,6 @@ func complete(b *agent.Builder, w *agent.Work, data agent.Value, when time.Time)
 	case failed && c.Error == nil:
 		c.Error = b.Text(data.Get("error", "message"), 1024)
 	}
-}
-
-// subagent links a call with the sub-agent that it started. The sub-agent's own
-// events stand between the others and have its call as their parent.
-func subagent(w *agent.Work, kind string, data agent.Value) {
-	c := w.Open(data.Get("toolCallId").Text())
-	if c == nil {
-		return
-	}
-	if c.Spawn == nil {
-		c.Spawn = &agent.Spawn{}
-	}
-	c.Kind = agent.KindSpawn
-	if name := data.Get("agentName"); name.IsString() {
-		c.Spawn.Role, _ = name.TextUpTo(256)
-	}
-	if id := data.Get("agentSessionId"); id.IsString() {
-		c.Spawn.Session = id.Text()
-	}
-	c.Spawn.Status = strings.TrimPrefix(kind, "subagent.")
 }
 
 // shutdown tells the tokens of the whole session by model. They are its total

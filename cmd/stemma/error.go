@@ -40,7 +40,7 @@ var kinds = []struct {
 	{context.Canceled, exitInterrupted, "run the command again: it goes on where it stopped"},
 	{stemma.ErrInvalid, exitUsage, ""},
 	{stemma.ErrNotFound, exitNotFound, ""},
-	{stemma.ErrDenied, exitDenied, "set STEMMA_DIR to a folder that you may write to"},
+	{stemma.ErrDenied, exitDenied, "get permission for what is named, or set STEMMA_DIR to a folder that you may write to"},
 	{stemma.ErrConflict, exitConflict, ""},
 	{stemma.ErrUnavailable, exitUnavailable, ""},
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stemma-dev/stemma/internal/store/postgrestest"
+	"github.com/stemma-dev/stemma/internal/vault/s3test"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,29 @@ func TestStoreScripts(t *testing.T) {
 		env.Setenv("GUEST", postgrestest.As(t, address, postgrestest.Guest, "open sesame"))
 		return setup(env)
 	}})
+}
+
+// TestBucketScripts runs the stories of a vault whose objects are in a bucket of a
+// real S3 server. BUCKET is the address of one that keeps old versions.
+func TestBucketScripts(t *testing.T) {
+	server := s3test.Start(t)
+	address := server.Bucket(t, "acme-evidence", true)
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "bucket"), Setup: func(env *testscript.Env) error {
+			env.Setenv("BUCKET", address)
+			env.Setenv("AWS_ACCESS_KEY_ID", os.Getenv("AWS_ACCESS_KEY_ID"))
+			env.Setenv("AWS_SECRET_ACCESS_KEY", os.Getenv("AWS_SECRET_ACCESS_KEY"))
+			return setup(env)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// versions n: the bucket keeps so many, old ones included.
+			"versions": func(ts *testscript.TestScript, _ bool, args []string) {
+				if got := strconv.Itoa(server.Versions(t, "acme-evidence")); got != args[0] {
+					ts.Fatalf("the bucket keeps %s versions, want %s", got, args[0])
+				}
+			},
+		},
+	})
 }
 
 func setup(env *testscript.Env) error {

@@ -39,7 +39,15 @@ func newVault(o *options) *cobra.Command {
 		Long: `The vault keeps the content that statements speak of: prompts, transcripts,
 snapshots of files. It is redacted before it comes in, compressed, and encrypted
 with a key for each session that each owner of the session can open. Statements
-hold only pseudonyms and salted commitments, which say nothing of the content.`,
+hold only pseudonyms and salted commitments, which say nothing of the content.
+
+The encrypted objects are in a folder beside the vault's index, or where the file
+vault-objects beside trust.yaml says, before anything was kept:
+  s3://bucket?region=eu-central-1&prefix=stemma/   a bucket of S3; &endpoint=https://...
+      and &use_path_style=true for what speaks like it (credentials as for the AWS CLI)
+  file:///mnt/evidence                             a folder
+Keys never go there. An erasure also removes the old versions that a bucket keeps,
+and so needs the permissions s3:ListBucketVersions and s3:DeleteObjectVersion.`,
 		Example: `  stemma vault list
   stemma vault erasures
   stemma vault check`,

@@ -13,7 +13,6 @@ import (
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/spool"
 	"github.com/stemma-dev/stemma/internal/vault"
-	"github.com/stemma-dev/stemma/internal/vault/files"
 )
 
 // The files beside trust.yaml that say how the vault is kept.
@@ -30,10 +29,11 @@ func openVault(ctx context.Context, s *spine) (*vault.Vault, error) {
 		return nil, err
 	}
 	dir := filepath.Join(s.home, "vault")
-	cfg := vault.Config{
-		Dir: dir, Keys: filepath.Join(keys, "vault"), Objects: files.Open(filepath.Join(dir, "objects")),
-		Places: []vault.Place{spools{}},
+	objects, err := vaultObjects(ctx, dir)
+	if err != nil {
+		return nil, err
 	}
+	cfg := vault.Config{Dir: dir, Keys: filepath.Join(keys, "vault"), Objects: objects, Places: []vault.Place{spools{}}}
 	if s.recorder != nil {
 		cfg.Tombstone = s.recorder.Tombstone
 	}

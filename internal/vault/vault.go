@@ -35,7 +35,9 @@ package vault
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -55,7 +57,8 @@ type Config struct {
 	// Keys is the folder of keys, outside of every repository and of what is
 	// backed up with Dir. It is made, readable by its owner alone.
 	Keys string
-	// Objects keeps the encrypted objects.
+	// Objects keeps the encrypted objects. What of it can be closed is closed with
+	// the vault.
 	Objects Objects
 	// Retention says how long content is kept; the zero value is the default.
 	Retention Retention
@@ -125,7 +128,11 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 func (v *Vault) Close() error {
 	v.packer.Close()
 	v.reader.Close()
-	return v.db.Close()
+	err := v.db.Close()
+	if c, ok := v.cfg.Objects.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
 }
 
 // The locks: erasing excludes everything else, so that nobody puts content into

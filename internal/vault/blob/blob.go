@@ -1,8 +1,8 @@
 // Package blob keeps the vault's encrypted objects in a bucket of an object
-// store, by the Go CDK (gocloud.dev/blob): S3 and what speaks like it, Google
-// Cloud Storage, Azure. It knows no store by name: whoever opens the bucket
-// links the driver. On one machine package files is the better place, because it
-// syncs what it writes.
+// store, by the Go CDK (gocloud.dev/blob). Begin with [Open], for S3 and what
+// speaks like it; for another store, whoever opens the bucket links its driver and
+// calls [New]. On one machine package files is the better place, because it syncs
+// what it writes.
 package blob
 
 import (
@@ -13,6 +13,7 @@ import (
 	"iter"
 	"strings"
 
+	"github.com/aws/smithy-go"
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
@@ -20,10 +21,13 @@ import (
 )
 
 // Objects is a bucket of objects. It implements vault.Objects.
-type Objects struct{ bucket *blob.Bucket }
+type Objects struct {
+	bucket   *blob.Bucket
+	versions *versions // nil where the store keeps none
+}
 
-// New gives the objects of a bucket, which the caller closes.
-func New(bucket *blob.Bucket) *Objects { return &Objects{bucket} }
+// New gives the objects of a bucket that keeps no versions of them.
+func New(bucket *blob.Bucket) *Objects { return &Objects{bucket: bucket} }
 
 // check refuses what is no name of an object: some stores would take it for a path.
 func check(name string) error {
@@ -70,10 +74,14 @@ func (o *Objects) Get(ctx context.Context, name string, limit int64) ([]byte, er
 	return data, nil
 }
 
-// Delete implements vault.Objects.
+// Delete implements vault.Objects. Where the bucket keeps versions of objects,
+// all of them go.
 func (o *Objects) Delete(ctx context.Context, prefix string) error {
 	if err := check(strings.TrimSuffix(prefix, "/")); err != nil {
 		return err
+	}
+	if o.versions != nil {
+		return o.versions.remove(ctx, prefix, func(name string) bool { return name == prefix || strings.HasSuffix(prefix, "/") })
 	}
 	if !strings.HasSuffix(prefix, "/") {
 		return o.remove(ctx, prefix)
@@ -127,6 +135,9 @@ func kind(err error) error {
 		return fmt.Errorf("%v: %w", err, stemma.ErrInvalid)
 	case gcerrors.Canceled, gcerrors.DeadlineExceeded:
 		return err
+	}
+	if errors.As(err, new(smithy.APIError)) {
+		return s3Kind(err)
 	}
 	return fmt.Errorf("%v: %w", err, stemma.ErrUnavailable)
 }

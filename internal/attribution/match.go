@@ -16,7 +16,11 @@ type addedLine struct {
 // that differ in white space alone from one that their hunk takes away: they
 // are nobody's new lines.
 func linesOf(f *git.FileDiff, respaced bool) []addedLine {
-	var out []addedLine
+	n := 0
+	for _, h := range f.Hunks {
+		n += len(h.Added)
+	}
+	out := make([]addedLine, 0, n)
 	for _, h := range f.Hunks {
 		var lost map[git.Line]int
 		if respaced && len(h.Removed) > 0 {

@@ -16,9 +16,11 @@ type resolution struct {
 
 	files   []targetFile
 	byPath  map[string]int // indexes into files
+	byName  map[string]int // what fileAt gave; -1 is none
 	byBlob  map[string][]int
 	byPatch map[string][]int
-	lines   map[git.Line]bool // that the target adds, and that say something
+	shapes  map[patchShape]bool // of the patches in byPatch
+	lines   map[git.Line]bool   // that the target adds, and that say something
 	signed  map[signedLine]int
 	length  patchLength         // of signed
 	weight  int                 // of lines
@@ -59,7 +61,7 @@ func usable(d git.Diff) bool {
 func newResolution(target Version, known Known) *resolution {
 	r := &resolution{
 		target: target, known: known,
-		byPath: make(map[string]int), byBlob: make(map[string][]int), byPatch: make(map[string][]int),
+		byPath: make(map[string]int), byName: make(map[string]int), shapes: make(map[patchShape]bool), byBlob: make(map[string][]int), byPatch: make(map[string][]int),
 		lines: make(map[git.Line]bool), signed: make(map[signedLine]int),
 	}
 	eachSigned(target.Diff, func(l signedLine) {
@@ -88,8 +90,22 @@ func newResolution(target Version, known Known) *resolution {
 		}
 		patch := patchID(f)
 		r.byPatch[patch] = append(r.byPatch[patch], n)
+		r.shapes[shapeOf(f)] = true
 	}
 	return r
+}
+
+// patchShape is what two patches that are the same have in common at least: it
+// is told without a digest.
+type patchShape struct{ hunks, removed, added int }
+
+func shapeOf(f *git.FileDiff) patchShape {
+	shape := patchShape{hunks: len(f.Hunks)}
+	for _, h := range f.Hunks {
+		shape.removed += len(h.Removed)
+		shape.added += len(h.Added)
+	}
+	return shape
 }
 
 // patchID is what git patch-id --stable would say of one file's difference
@@ -163,15 +179,15 @@ func (r *resolution) claim(file, line int, rule string, c claimed) {
 func (r *resolution) series(of []*Origin) {
 	kin := of[0].SameTree || r.kin(of)
 	final := make(map[string]string) // path at the time of an origin -> path at the end
-	names := make([]map[string]string, len(of))
+	names := make([][]string, len(of))
 	for i, o := range of {
-		names[i] = make(map[string]string, len(o.Diff.Files))
-		for _, f := range o.Diff.Files {
-			names[i][f.Path] = cmp.Or(final[f.Path], f.Path)
+		names[i] = make([]string, len(o.Diff.Files))
+		for k, f := range o.Diff.Files {
+			names[i][k] = cmp.Or(final[f.Path], f.Path)
 		}
-		for _, f := range o.Diff.Files {
+		for k, f := range o.Diff.Files {
 			if f.OldPath != "" {
-				final[f.OldPath] = names[i][f.Path]
+				final[f.OldPath] = names[i][k]
 			}
 		}
 	}
@@ -201,9 +217,12 @@ func (r *resolution) series(of []*Origin) {
 // are one commit, rewritten: in what they take away and add, and in what they add.
 func (r *resolution) paired(d git.Diff, near bool) bool {
 	var theirs, common patchLength
+	eachSigned(d, theirs.count)
+	if !near && share(min(r.length.all, theirs.all), r.length.all, theirs.all) < pairShare {
+		return false // however much of the shorter one is in the longer
+	}
 	met := make(map[signedLine]int) // how often, of those that the target has as well
 	eachSigned(d, func(l signedLine) {
-		theirs.count(l)
 		if n := r.signed[l]; n > 0 && met[l] < n {
 			met[l]++
 			common.count(l)
@@ -226,32 +245,54 @@ func Near(a, b *git.Commit) bool {
 // kin reports whether the target shares so much with a series that it can be
 // made from it.
 func (r *resolution) kin(of []*Origin) bool {
+	if slices.ContainsFunc(of, func(o *Origin) bool { return Near(o.Commit, r.target.Commit) }) {
+		return true
+	}
+	common := weightOf(of, func(l git.Line) bool { return r.lines[l] })
+	if common < kinWeight {
+		return false
+	}
+	if float64(common) >= kinShare*float64(r.weight) {
+		return true
+	}
+	all := weightOf(of, func(git.Line) bool { return true })
+	return float64(common) >= kinShare*float64(all)
+}
+
+// weightOf is the weight of the lines of a series that count, each line once.
+func weightOf(of []*Origin, counts func(git.Line) bool) int {
 	seen := make(map[git.Line]bool)
-	common, weight := 0, 0
+	weight := 0
 	for _, o := range of {
-		if Near(o.Commit, r.target.Commit) {
-			return true
-		}
 		for _, f := range o.Diff.Files {
 			for _, h := range f.Hunks {
 				for _, l := range h.Added {
-					if l.Weight() < anchorPair || seen[l] {
-						continue
-					}
-					seen[l] = true
-					weight += l.Weight()
-					if r.lines[l] {
-						common += l.Weight()
+					if l.Weight() >= anchorPair && counts(l) && !seen[l] {
+						seen[l] = true
+						weight += l.Weight()
 					}
 				}
 			}
 		}
 	}
-	return common >= kinWeight && float64(common) >= kinShare*float64(min(weight, r.weight))
+	return weight
+}
+
+// shares reports whether a file adds a line of at least this weight that the
+// target adds as well: without one, nothing of it is aligned.
+func (r *resolution) shares(g *git.FileDiff, anchor int) bool {
+	for _, h := range g.Hunks {
+		for _, l := range h.Added {
+			if l.Weight() >= anchor && r.lines[l] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // exact claims the lines of files that are the same blob or the same patch.
-func (r *resolution) exact(o *Origin, who *owners, names map[string]string, kin, near bool) {
+func (r *resolution) exact(o *Origin, who *owners, names []string, kin, near bool) {
 	for i := range o.Diff.Files {
 		g := &o.Diff.Files[i]
 		if len(g.Hunks) == 0 || g.Added == 0 || !who.has(g.Path) {
@@ -259,12 +300,15 @@ func (r *resolution) exact(o *Origin, who *owners, names map[string]string, kin,
 		}
 		enough := func(n int) bool {
 			f := &r.files[n]
-			return f.weight >= strangeFile || kin && samePlace(f.Path, names[g.Path])
+			return f.weight >= strangeFile || kin && samePlace(f.Path, names[i])
 		}
-		patch := patchID(g)
-		for _, n := range r.byPatch[patch] {
+		var same []int
+		if r.shapes[shapeOf(g)] {
+			same = r.byPatch[patchID(g)]
+		}
+		for _, n := range same {
 			f := &r.files[n]
-			if !enough(n) || !r.bestPlace(r.byPatch[patch], n, names[g.Path]) {
+			if !enough(n) || !r.bestPlace(same, n, names[i]) {
 				continue
 			}
 			rule := RulePatch
@@ -276,7 +320,7 @@ func (r *resolution) exact(o *Origin, who *owners, names map[string]string, kin,
 			}
 		}
 		for _, n := range r.byBlob[g.New] {
-			if !enough(n) || !r.bestPlace(r.byBlob[g.New], n, names[g.Path]) {
+			if !enough(n) || !r.bestPlace(r.byBlob[g.New], n, names[i]) {
 				continue
 			}
 			for _, l := range linesOf(g, false) {
@@ -300,7 +344,12 @@ func (r *resolution) bestPlace(all []int, n int, name string) bool {
 // samePlace reports whether two paths are one, or one is the other below a
 // folder, as after a subtree merge.
 func samePlace(a, b string) bool {
-	return a == b || strings.HasSuffix(a, "/"+b) || strings.HasSuffix(b, "/"+a)
+	return a == b || below(a, b) || below(b, a)
+}
+
+func below(path, name string) bool {
+	folder, ok := strings.CutSuffix(path, name)
+	return ok && strings.HasSuffix(folder, "/")
 }
 
 // index gives the index of an added line by its place.
@@ -310,27 +359,36 @@ func (f *targetFile) index(at int) (int, bool) {
 
 // fileAt gives the target's file that has this name, or has it below a folder.
 func (r *resolution) fileAt(name string) (int, bool) {
-	if n, ok := r.byPath[name]; ok {
-		return n, true
+	n, known := r.byName[name]
+	if !known {
+		n = r.findFile(name)
+		r.byName[name] = n
 	}
-	found, ok := 0, false
+	return n, n >= 0
+}
+
+func (r *resolution) findFile(name string) int {
+	if n, ok := r.byPath[name]; ok {
+		return n
+	}
+	found := -1
 	for n := range r.files {
 		if samePlace(r.files[n].Path, name) {
-			if ok {
-				return 0, false // two: neither
+			if found >= 0 {
+				return -1 // two: neither
 			}
-			found, ok = n, true
+			found = n
 		}
 	}
-	return found, ok
+	return found
 }
 
 // pair claims what is aligned between two commits that are one, rewritten.
-func (r *resolution) pair(o *Origin, who *owners, names map[string]string, near bool) {
+func (r *resolution) pair(o *Origin, who *owners, names []string, near bool) {
 	for i := range o.Diff.Files {
 		g := &o.Diff.Files[i]
-		n, ok := r.fileAt(names[g.Path])
-		if !ok || !who.has(g.Path) {
+		n, ok := r.fileAt(names[i])
+		if !ok || !who.has(g.Path) || !r.shares(g, anchorPair) {
 			continue
 		}
 		theirs := linesOf(g, false)
@@ -346,7 +404,7 @@ func (r *resolution) moved(o *Origin, who *owners, near bool) {
 	for n, ours := range r.moves() {
 		for i := range o.Diff.Files {
 			g := &o.Diff.Files[i]
-			if !who.has(g.Path) {
+			if !who.has(g.Path) || !r.shares(g, anchorHunk) {
 				continue
 			}
 			theirs := linesOf(g, true)
@@ -381,7 +439,7 @@ func (r *resolution) moves() map[int][]addedLine {
 
 // hunks claims the blocks that the target has from a series. The youngest that
 // has a block is asked, also where it has no owner for it.
-func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]string) {
+func (r *resolution) hunks(of []*Origin, who []*owners, names [][]string) {
 	rule := RuleHunk
 	if of[0].SameTree {
 		rule = RuleSquash
@@ -394,8 +452,8 @@ func (r *resolution) hunks(of []*Origin, who []*owners, names []map[string]strin
 		}
 		for k := range o.Diff.Files {
 			g := &o.Diff.Files[k]
-			n, ok := r.fileAt(names[i][g.Path])
-			if !ok {
+			n, ok := r.fileAt(names[i][k])
+			if !ok || !r.shares(g, anchorHunk) {
 				continue
 			}
 			left, begun := open[n]

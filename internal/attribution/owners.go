@@ -24,6 +24,13 @@ func own(o stemma.Owner) bool {
 type owners struct {
 	row   *stemma.Attribution
 	files map[string]*stemma.FileLines
+	by    map[ownerBy]*stemma.Owner // what at gave
+}
+
+// ownerBy is an owner of the row and the rule by which lines are his.
+type ownerBy struct {
+	n    int
+	rule string
 }
 
 // ownersOf gives nil for a row that is no origin.
@@ -31,7 +38,7 @@ func ownersOf(row *stemma.Attribution) *owners {
 	if !Evidenced(row) {
 		return nil
 	}
-	o := &owners{row: row, files: make(map[string]*stemma.FileLines)}
+	o := &owners{row: row, files: make(map[string]*stemma.FileLines), by: make(map[ownerBy]*stemma.Owner)}
 	for i := range row.Files {
 		if f := &row.Files[i]; len(f.Ranges) > 0 {
 			o.files[f.Path] = f
@@ -42,18 +49,24 @@ func ownersOf(row *stemma.Attribution) *owners {
 
 func (o *owners) has(path string) bool { return o.files[path] != nil }
 
-// at gives the owner of a line of the commit as it is an owner by this rule, and
-// a zero Owner where nobody is known.
-func (o *owners) at(path string, line int, rule string) stemma.Owner {
+// at gives the owner of a line of the commit as it is an owner by this rule, the
+// same pointer for the same owner; nil where nobody is known.
+func (o *owners) at(path string, line int, rule string) *stemma.Owner {
 	f := o.files[path]
 	if f == nil {
-		return stemma.Owner{}
+		return nil
 	}
 	n := ownerIndex(f, line)
 	if n < 0 || !own(o.row.Owners[n]) {
-		return stemma.Owner{}
+		return nil
 	}
-	return By(o.row.Owners[n], rule, o.row.Commit)
+	owner := o.by[ownerBy{n, rule}]
+	if owner == nil {
+		by := By(o.row.Owners[n], rule, o.row.Commit)
+		owner = &by
+		o.by[ownerBy{n, rule}] = owner
+	}
+	return owner
 }
 
 // ownerIndex gives the index of the owner of an added line, or -1.

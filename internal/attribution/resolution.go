@@ -42,7 +42,7 @@ type cell struct {
 }
 
 type claimed struct {
-	owner stemma.Owner
+	owner *stemma.Owner
 	near  bool  // the two commits have one author line
 	time  int64 // of the commit it comes by
 }
@@ -165,7 +165,7 @@ func (r *resolution) claim(file, line int, rule string, c claimed) {
 	n := slices.Index(ruleOrder, rule)
 	at := &r.files[file].cells[line]
 	switch {
-	case c.owner == stemma.Owner{}:
+	case c.owner == nil:
 		return // nobody is known to have written it
 	case len(at.claims) == 0 || n < at.rule:
 		at.rule, at.claims = n, at.claims[:0]
@@ -482,12 +482,18 @@ func (r *resolution) hunks(of []*Origin, who []*owners, names [][]string) {
 // result joins the claims on each line.
 func (r *resolution) result() *Rewritten {
 	out := newRewriting()
+	numbers := make(map[*stemma.Owner]int)
 	slices.SortFunc(r.files, func(a, b targetFile) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range r.files {
 		for j, c := range f.cells {
 			var owners []int
 			for _, o := range settle(c.claims) {
-				owners = append(owners, out.number(o))
+				n, ok := numbers[o]
+				if !ok {
+					n = out.number(*o)
+					numbers[o] = n
+				}
+				owners = append(owners, n)
 			}
 			if len(owners) == 0 {
 				lost, _ := r.known.Lost.at(f.Path, f.lines[j].at)
@@ -509,16 +515,16 @@ func (r *resolution) result() *Rewritten {
 // settle gives the one owner that all claims on a line name, by the way that
 // says most, or each of several. Where a commit with the target's author line
 // speaks, the others do not.
-func settle(claims []claimed) []stemma.Owner {
+func settle(claims []claimed) []*stemma.Owner {
 	if slices.ContainsFunc(claims, func(c claimed) bool { return c.near }) {
 		claims = slices.DeleteFunc(claims, func(c claimed) bool { return !c.near })
 	}
 	slices.SortFunc(claims, func(a, b claimed) int {
 		return cmp.Or(cmp.Compare(b.time, a.time), strings.Compare(a.owner.Via, b.owner.Via))
 	})
-	var owners []stemma.Owner
+	var owners []*stemma.Owner
 	for _, c := range claims {
-		same := func(o stemma.Owner) bool {
+		same := func(o *stemma.Owner) bool {
 			return o.Session == c.owner.Session && o.Person == c.owner.Person && o.Class == c.owner.Class
 		}
 		if !slices.ContainsFunc(owners, same) {

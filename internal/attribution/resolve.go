@@ -128,11 +128,7 @@ func Covered(target Version, earlier []Version) bool {
 // owners have all of these. It gives nil where no line is resolved.
 func Resolve(target Version, origins []Origin, known Known) *Rewritten {
 	r := newResolution(target, known)
-	origins = slices.Clone(origins)
-	slices.SortFunc(origins, func(a, b Origin) int {
-		return cmp.Or(cmp.Compare(a.Series, b.Series), cmp.Compare(b.Age, a.Age), strings.Compare(a.Commit.ID, b.Commit.ID))
-	})
-	var series []*Origin
+	series := make([]*Origin, 0, len(origins))
 	for i := range origins {
 		o := &origins[i]
 		if !usable(o.Diff) || o.Commit.ID == target.Commit.ID || o.Commit.Author.Time > target.Commit.Committer.Time {
@@ -140,6 +136,9 @@ func Resolve(target Version, origins []Origin, known Known) *Rewritten {
 		}
 		series = append(series, o)
 	}
+	slices.SortFunc(series, func(a, b *Origin) int {
+		return cmp.Or(cmp.Compare(a.Series, b.Series), cmp.Compare(b.Age, a.Age), strings.Compare(a.Commit.ID, b.Commit.ID))
+	})
 	r.squash()
 	for len(series) > 0 {
 		n := 1

@@ -41,7 +41,7 @@ func (r *run) rewrites(ctx context.Context, p *plan) error {
 	if r.links == nil {
 		return nil
 	}
-	f := &following{run: r, plan: p, redone: make(map[string]bool), blamed: make(map[string]blamed)}
+	f := &following{run: r, plan: p, redone: make(map[string]bool), blamed: make(map[string]blamed), rows: heldRows{of: make(map[string]*stemma.Attribution)}}
 	for _, id := range p.redone {
 		f.redone[id] = true
 	}
@@ -67,7 +67,8 @@ const targetsAtOnce = 256
 type following struct {
 	*run
 	plan    *plan
-	redone  map[string]bool   // those of plan.redone
+	redone  map[string]bool // those of plan.redone
+	rows    heldRows
 	lines   *region           // nil until it is needed
 	waiting []*restoring      // targets with lines that blame may tell of
 	changed []string          // targets whose row was changed and that none was told of
@@ -357,7 +358,7 @@ func (f *following) origins(t *target, versions map[string]*attribution.Version,
 	version := func(id string) attribution.Version {
 		return attribution.Version{Commit: versions[id].Commit, Diff: versions[id].Diff, Row: rows[id]}
 	}
-	var origins []attribution.Origin
+	origins := make([]attribution.Origin, 0, len(t.related)+len(t.origins))
 	series := make(map[int32]int)
 	whole := make(map[int]bool)
 	if f.lines != nil {
@@ -430,6 +431,7 @@ func (f *following) scope(ctx context.Context, v *attribution.Version, keys attr
 	if row.Input == v.Row.Input && len(depends) == 0 {
 		return scope, false, nil
 	}
+	delete(f.rows.of, row.Commit)
 	if row.Input != v.Row.Input {
 		if rewritten(&row) || rewritten(v.Row) {
 			f.report.Resolved++

@@ -132,14 +132,38 @@ func linesIn(d git.Diff) int {
 	return n
 }
 
-// rowsOf reads the rows of commits.
-func (r *run) rowsOf(ctx context.Context, ids []string) (map[string]*stemma.Attribution, error) {
+// maxRanges is how many ranges of rows are held, as what is held of commits.
+const maxRanges = 1 << 20
+
+// heldRows are the rows that were read and that this run has not changed since.
+type heldRows struct {
+	of     map[string]*stemma.Attribution
+	ranges int
+}
+
+// rowsOf reads the rows of commits. Nobody changes a row that it gave.
+func (f *following) rowsOf(ctx context.Context, ids []string) (map[string]*stemma.Attribution, error) {
 	rows := make(map[string]*stemma.Attribution, len(ids))
-	for row, err := range r.Store.Attributions(ctx, ids) {
+	var read []string
+	for _, id := range ids {
+		if row := f.rows.of[id]; row != nil {
+			rows[id] = row
+		} else {
+			read = append(read, id)
+		}
+	}
+	if f.rows.ranges > maxRanges {
+		f.rows = heldRows{of: make(map[string]*stemma.Attribution)}
+	}
+	for row, err := range f.Store.Attributions(ctx, read) {
 		if err != nil {
 			return nil, err
 		}
 		rows[row.Commit] = &row
+		f.rows.of[row.Commit] = &row
+		for i := range row.Files {
+			f.rows.ranges += len(row.Files[i].Ranges)
+		}
 	}
 	return rows, nil
 }

@@ -21,6 +21,8 @@ type graphWriter struct {
 
 	names []stemma.NodeID // all nodes that the batch names
 	nodes map[stemma.NodeID]*node
+	// unchanged are scopes whose keys are those that the file has.
+	unchanged map[int64]bool
 	// suspects are nodes that lost an edge or their scope.
 	suspects []int64
 }
@@ -98,14 +100,14 @@ func (g *graphWriter) clear(scopes []store.Scope) error {
 		if err := g.ctx.Err(); err != nil {
 			return err
 		}
-		if err := g.clearScope(scope.ID, n); err != nil {
+		if err := g.clearScope(scope, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *graphWriter) clearScope(id stemma.NodeID, n *node) error {
+func (g *graphWriter) clearScope(scope *store.Scope, n *node) error {
 	for _, at := range []struct {
 		index, where string
 		args         []any
@@ -127,16 +129,16 @@ func (g *graphWriter) clearScope(id stemma.NodeID, n *node) error {
 	if _, err := g.w.exec("DELETE FROM attribution WHERE org = ? AND node = ?", g.org, n.id); err != nil {
 		return err
 	}
-	if err := g.clearKeys(n.id); err != nil {
+	if err := g.clearKeys(n.id, keyColumn(scope.Keys)); err != nil {
 		return err
 	}
 	if n.tally {
-		kind, err := g.scribe.word(g.w, wordNode+string(id.Kind))
+		kind, err := g.scribe.word(g.w, wordNode+string(scope.ID.Kind))
 		if err != nil {
 			return err
 		}
 		if _, err := g.w.exec("DELETE FROM tally WHERE org = ? AND kind = ? AND time = ? AND key = ?",
-			g.org, kind, n.time, []byte(id.Key)); err != nil {
+			g.org, kind, n.time, []byte(scope.ID.Key)); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
@@ -30,8 +31,18 @@ func eachDigest(column []byte, fn func(store.KeyDigest) error) error {
 	return nil
 }
 
-// clearKeys removes the keys of a scope.
-func (g *graphWriter) clearKeys(node int64) error {
+// keyColumn is what a column holds of keys.
+func keyColumn(keys []string) []byte {
+	var column []byte
+	for _, digest := range store.DigestKeys(keys) {
+		column = append(column, digest[:]...)
+	}
+	return column
+}
+
+// clearKeys removes the keys of a scope, unless those that it is to have are the
+// same: a commit that is derived again mostly has the keys that it had.
+func (g *graphWriter) clearKeys(node int64, wanted []byte) error {
 	var digests []byte
 	err := g.w.row("SELECT digests FROM scope_key WHERE org = ? AND node = ?", []any{g.org, node}, &digests)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -39,6 +50,10 @@ func (g *graphWriter) clearKeys(node int64) error {
 	}
 	if err != nil {
 		return err
+	}
+	if bytes.Equal(digests, wanted) {
+		g.unchanged[node] = true
+		return nil
 	}
 	if err := eachDigest(digests, func(digest store.KeyDigest) error {
 		_, err := g.w.exec("DELETE FROM key_scope WHERE org = ? AND head = ? AND node = ?", g.org, head(digest), node)
@@ -60,10 +75,15 @@ func (g *graphWriter) insertKeys(scopes []store.Scope) error {
 			continue
 		}
 		node := g.nodes[scopes[i].ID].id
-		var column []byte
-		for _, digest := range store.DigestKeys(scopes[i].Keys) {
-			column = append(column, digest[:]...)
+		if g.unchanged[node] {
+			continue
+		}
+		column := keyColumn(scopes[i].Keys)
+		if err := eachDigest(column, func(digest store.KeyDigest) error {
 			all = append(all, entry{head(digest), node})
+			return nil
+		}); err != nil {
+			return err
 		}
 		if err := own.add(g.org, node, column); err != nil {
 			return err

@@ -100,7 +100,7 @@ func (s *Store) writeGraph(ctx context.Context, w *writer, scopes []store.Scope,
 	if err := s.scribe.look(w, s.organisation); err != nil {
 		return err
 	}
-	g := &graphWriter{ctx: ctx, w: w, scribe: &s.scribe, org: s.scribe.org}
+	g := &graphWriter{ctx: ctx, w: w, scribe: &s.scribe, org: s.scribe.org, unchanged: make(map[int64]bool)}
 	for _, step := range []func([]store.Scope) error{
 		g.findNodes, g.clear, g.nameNodes, g.findPaths, g.insert, g.insertKeys,
 	} {

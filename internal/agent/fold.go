@@ -27,8 +27,11 @@ func Fold(known []Session, r Reading) []Session {
 
 func foldSession(s, more Session) Session {
 	// What is carried over in the state is in every reading, the newest last.
-	turns, compactions, gaps, changes := s.Turns, s.Compactions, s.Gaps, s.Changes
+	turns, compactions, gaps, changes, total := s.Turns, s.Compactions, s.Gaps, s.Changes, s.Total
 	s = more
+	if s.Total == nil {
+		s.Total = total
+	}
 	s.Turns = slices.Clone(turns)
 	for _, t := range more.Turns {
 		i, ok := slices.BinarySearchFunc(s.Turns, t.Index, func(t *Turn, index int) int { return t.Index - index })

@@ -37,6 +37,25 @@ var Places = []Place{
 	{"continue", ".continue/sessions", "", []string{".json"}},
 }
 
+// Subagents gives the transcripts of the sub-agents of the session whose transcript
+// is at path, where its agent keeps them beside it as Claude Code and Cursor do:
+// in <session>/subagents.
+func Subagents(path string) []string {
+	var all []string
+	for _, dir := range []string{filepath.Join(strings.TrimSuffix(path, filepath.Ext(path)), "subagents"), filepath.Join(filepath.Dir(path), "subagents")} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // there are none
+		}
+		for _, e := range entries[:min(len(entries), maxSessions)] {
+			if e.Type().IsRegular() && filepath.Ext(e.Name()) == ".jsonl" {
+				all = append(all, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return all
+}
+
 // maxFound is how many transcripts are looked for.
 const maxFound = 200_000
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stemma-dev/stemma/internal/git"
@@ -54,6 +55,20 @@ func (s *Session) Rewrites() map[int][]Rewrite {
 		}
 	}
 	return all
+}
+
+// rewritten gives the rewrites that are by the calls of this part of a turn, of
+// those of the turn as a whole; goesOn as in turnOf.
+func (t *Turn) rewritten(all []Rewrite, goesOn bool) []Rewrite {
+	var mine []Rewrite
+	for _, r := range all {
+		if r.At.IsZero() || r.At.Equal(t.Start) && t.Prompt != nil || slices.ContainsFunc(t.Calls, func(c *Call) bool {
+			return c.Start.Equal(r.At) && !(goesOn && waits(c))
+		}) {
+			mine = append(mine, r)
+		}
+	}
+	return mine
 }
 
 // replace takes out of own what the edit replaces, and puts in what it writes.

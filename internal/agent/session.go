@@ -45,8 +45,11 @@ type Parent struct {
 	Role string `json:"role,omitempty"`
 	// Fork says that the child began with the parent's own turns.
 	Fork bool `json:"fork,omitempty"`
-	// Method names the part of the transcript that tells.
+	// Method names the part of the transcript that tells, or the field of a payload
+	// or the variable of the environment.
 	Method string `json:"method"`
+	// Inferred says that the method concludes it, and nothing names the parent.
+	Inferred bool `json:"inferred,omitempty"`
 }
 
 // Base is where a session began to work.

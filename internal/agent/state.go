@@ -42,6 +42,23 @@ type carried struct {
 	Model   stemma.Model      `json:"model,omitzero"`
 }
 
+// NewBuilder gives a builder that goes on where a state ends, for decoders whose
+// entries stand in no transcript; [Builder.Reading] ends it.
+func NewBuilder(agent string, from State) *Builder { return from.resume(agent) }
+
+// Reading gives what came since the state that the builder began with.
+func (b *Builder) Reading() Reading { return Reading{Sessions: b.sessions(), State: b.state()} }
+
+// Turns is how many turns of a session were read so far.
+func (s State) Turns(session string) int {
+	for _, c := range s.Works {
+		if c.ID == session {
+			return c.Index
+		}
+	}
+	return 0
+}
+
 // resume gives the builder that goes on where the state ends.
 func (s State) resume(agent string) *Builder {
 	b := newBuilder(agent)

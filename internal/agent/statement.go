@@ -77,6 +77,9 @@ type Derived struct {
 	Signals    Signals    `json:"signals"`
 }
 
+// Derive concludes from a session as a whole.
+func (s *Session) Derive() *Derived { return &Derived{s.Task(), s.Iterations(), s.Signals()} }
+
 // DeltaAgent is the agent that ran.
 type DeltaAgent struct {
 	Name    string `json:"name"`    // key
@@ -90,6 +93,8 @@ type DeltaParent struct {
 	Role    string `json:"role,omitempty"`
 	Fork    bool   `json:"fork,omitempty"`
 	Method  string `json:"method"`
+	// Inferred says that nobody named the parent: the method concludes it.
+	Inferred bool `json:"inferred,omitempty"`
 }
 
 // DeltaBase is where the session worked. Folders of the machine are not in it.
@@ -184,6 +189,14 @@ type Told struct {
 	// Complete says that the session was read from its beginning, so that what it
 	// was for and how it worked can be told.
 	Complete bool
+	// All is the session as it was read from its beginning, where what is told is a
+	// part of it; nil where it was not.
+	All *Session
+	// Open says that the session goes on: calls of its last turn that have no result
+	// yet are left for a later part. Held are the ids of those that the part before
+	// left.
+	Open bool
+	Held []string
 }
 
 // maxStatement is the size in bytes of a predicate over which a part is cut in
@@ -203,18 +216,23 @@ const (
 func Statements(s Session, told Told) ([]stemma.Statement, error) {
 	d := deltaOf(s, told)
 	turns := make([]DeltaTurn, 0, len(s.Turns))
-	var rewrites map[int][]Rewrite
+	all := told.All
 	if told.Complete {
-		rewrites = s.Rewrites()
+		all = &s
 	}
-	for _, t := range s.Turns {
-		turn := turnOf(s, t)
-		if told.Complete {
-			turn.rewrote(s.Base.Dir, rewrites[t.Index])
+	var rewrites map[int][]Rewrite
+	if all != nil {
+		rewrites = all.Rewrites()
+	}
+	for i, t := range s.Turns {
+		goesOn := told.Open && i == len(s.Turns)-1
+		turn := turnOf(s, t, told.Held, goesOn)
+		if all != nil {
+			turn.rewrote(s.Base.Dir, t.rewritten(rewrites[t.Index], goesOn))
 		}
 		turns = append(turns, turn)
 	}
-	var all []stemma.Statement
+	var parts []stemma.Statement
 	for number := max(1, told.First); ; number++ {
 		n, size := 0, 2<<10
 		for n < len(turns) && (n == 0 || size < maxStatement) {
@@ -237,9 +255,9 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, st)
+		parts = append(parts, st)
 		if len(turns) == 0 {
-			return all, nil
+			return parts, nil
 		}
 		// Only the first part replaces, and has what is of no turn.
 		d.Whole, d.Total, d.Derived = false, nil, nil
@@ -301,11 +319,14 @@ func deltaOf(s Session, told Told) Delta {
 			agent = s.Agent
 		}
 		d.Parent = &DeltaParent{
-			Session: stemma.SessionID(agent, p.Session).Key, Call: p.Call, Role: clean(p.Role, 256), Fork: p.Fork, Method: p.Method,
+			Session: stemma.SessionID(agent, p.Session).Key, Call: p.Call, Role: clean(p.Role, 256), Fork: p.Fork, Method: p.Method, Inferred: p.Inferred,
 		}
 	}
-	if told.Complete {
-		d.Derived = &Derived{s.Task(), s.Iterations(), s.Signals()}
+	switch {
+	case told.Complete:
+		d.Derived = s.Derive()
+	case told.All != nil:
+		d.Derived = told.All.Derive()
 	}
 	if s.Total != nil {
 		use := useOf(*s.Total)
@@ -317,7 +338,9 @@ func deltaOf(s Session, told Told) Delta {
 	return d
 }
 
-func turnOf(s Session, t *Turn) DeltaTurn {
+// turnOf tells a turn, or what came of one since the part before. held are the
+// calls that were left out there; goesOn leaves out those without a result.
+func turnOf(s Session, t *Turn, held []string, goesOn bool) DeltaTurn {
 	d := DeltaTurn{
 		Index: t.Index, ID: clean(t.ID, 256), Origin: t.Origin, Start: stamp(t.Start), End: stamp(t.End),
 		Prompt: sizeOf(t.Prompt), Answer: sizeOf(t.Answer), Thinking: t.Thinking, Images: t.Images,
@@ -332,13 +355,22 @@ func turnOf(s Session, t *Turn) DeltaTurn {
 	}
 	files := map[string]int{}
 	for _, c := range t.Calls {
-		d.Calls[c.Kind]++
-		d.called(c.Name)
+		if goesOn && waits(c) {
+			continue
+		}
+		again := c.Again && !slices.Contains(held, c.ID) // told before, but for how it ended
+		if !again {
+			d.Calls[c.Kind]++
+			d.called(c.Name)
+		}
 		if c.Outcome != "" {
 			d.Outcomes[c.Outcome]++
 		}
 		if c.Decision != "" {
 			d.Decisions[c.Decision]++
+		}
+		if again {
+			continue
 		}
 		if c.Test != nil && len(d.Tests) < maxFiles {
 			d.Tests = append(d.Tests, *c.Test)

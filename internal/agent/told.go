@@ -78,7 +78,7 @@ func Retell(parts []Delta) Tale {
 		}
 		t.Parts, t.Last = t.Parts+1, d.Number
 		t.Content = append(t.Content, d.Content...)
-		t.Final = t.Final || d.Final
+		t.Final = d.Final // a session may be taken up again
 		t.Repository = cmp.Or(d.Base.Repository, t.Repository)
 		t.Vantage = cmp.Or(d.Vantage, t.Vantage)
 		if d.Derived != nil {
@@ -145,7 +145,7 @@ func (d Delta) session() Session {
 	}
 	if d.Parent != nil {
 		of, parent, _ := strings.Cut(d.Parent.Session, "/")
-		s.Parent = &Parent{Session: parent, Agent: of, Call: d.Parent.Call, Role: d.Parent.Role, Fork: d.Parent.Fork, Method: d.Parent.Method}
+		s.Parent = &Parent{Session: parent, Agent: of, Call: d.Parent.Call, Role: d.Parent.Role, Fork: d.Parent.Fork, Method: d.Parent.Method, Inferred: d.Parent.Inferred}
 	}
 	if d.Total != nil {
 		use := d.Total.use()

@@ -74,6 +74,9 @@ func Session(t agent.Tale) store.Scope {
 	add(id, stemma.EdgeRan, stemma.NodeID{Kind: stemma.KindAgent, Key: s.Agent}, "transcript")
 	if p := s.Parent; p != nil {
 		add(id, stemma.EdgeSpawnedBy, stemma.SessionID(cmp.Or(p.Agent, s.Agent), p.Session), p.Method)
+		if n := len(scope.Edges); p.Inferred && scope.Edges[n-1].Kind == stemma.EdgeSpawnedBy {
+			scope.Edges[n-1].Strength.Assertion, scope.Edges[n-1].Strength.Confidence = stemma.Inferred, 0.7
+		}
 	}
 	for _, turn := range s.Turns {
 		for _, m := range turn.Models {

@@ -338,6 +338,7 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 			"cursor", "", `{"conversation_id":"c","parent_conversation_id":"p","cursor_version":"2.0","hook_event_name":"subagentStart"}`,
 			call{session: "c", parent: "p", parentBy: "parent_conversation_id", phase: Start},
 		},
+		{"cursor", "", `{"conversation_id":"c","cursor_version":"2.0","hook_event_name":"beforeSubmitPrompt","prompt":"do it"}`, call{session: "c", phase: Prompt}},
 		{
 			"cursor", "", `{"conversation_id":"p","subagent_id":"c","parent_conversation_id":"p","cursor_version":"2.0","hook_event_name":"subagentStart"}`,
 			call{session: "c", parent: "p", parentBy: "parent_conversation_id", phase: Start},

@@ -254,7 +254,7 @@ func phaseOf(event string) Phase {
 	switch {
 	case e == "save":
 		return Save
-	case has("promptsubmit", "beforeagent", "userprompt") || e == "prompt":
+	case has("promptsubmit", "submitprompt", "beforeagent", "userprompt") || e == "prompt":
 		return Prompt
 	case has("sessionstart", "subagentstart") || e == "start":
 		return Start

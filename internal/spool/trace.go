@@ -64,3 +64,9 @@ func tracestate(text string) string {
 // SubagentID is the id of the session of a sub-agent to which its agent gives an
 // id within its parent's, as Claude Code does.
 func SubagentID(parent, id string) string { return parent + "/agent-" + id }
+
+// TracestateValue reports whether a text may be the value of a member of a
+// tracestate (section 3.3.1.3.2).
+func TracestateValue(text string) bool {
+	return text != "" && len(text) <= 256 && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' || r == '=' })
+}

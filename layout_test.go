@@ -28,13 +28,13 @@ var families = []string{
 
 // work is what stemma does, from the bottom up: each may import those before it.
 var work = []string{
-	"attribution", "project", "record", "capture", "install", "reconcile",
+	"attribution", "project", "record", "capture", "live", "install", "reconcile",
 	"lineage", "policy", "insight", "evidence",
 }
 
 // waysIn bring facts in. What asks questions of the graph does not know them.
 var (
-	waysIn = []string{"record", "capture", "install", "reconcile"}
+	waysIn = []string{"record", "capture", "live", "install", "reconcile"}
 	asking = []string{"lineage", "policy", "insight", "evidence"}
 )
 

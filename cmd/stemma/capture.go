@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/live"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
 
@@ -28,6 +29,9 @@ type held struct {
 	Sessions   []heldSession  `json:"sessions"`
 	Gaps       map[string]int `json:"gaps"`
 	Exclusions []string       `json:"exclusions"`
+	// ContentDays is how many days what sessions said is kept in the vault after it
+	// was told, redacted and encrypted; 0 is until it is erased.
+	ContentDays int `json:"content_days"`
 }
 
 type heldSession struct {
@@ -36,6 +40,11 @@ type heldSession struct {
 	First   string `json:"first"` // RFC 3339, UTC
 	Last    string `json:"last"`
 	Files   int    `json:"files"`
+	// Parts counts those that were told: signed in the log, content in the vault.
+	// Untold says that there is more; Transcript is the agent's own.
+	Parts      int    `json:"parts_told"`
+	Untold     bool   `json:"untold"`
+	Transcript string `json:"transcript,omitempty"`
 }
 
 // keepSpool is how long raw spool is kept after it was captured.
@@ -63,8 +72,9 @@ func newCapture(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "capture",
 		Short: "See what is captured on this machine, where and until when",
-		Long: `What agents' hooks capture is kept raw in a spool on this machine, until sync has
-made notes of it, and purged 30 days after. Files that git ignores, and files of
+		Long: `What agents' hooks capture is kept raw in a spool on this machine and purged 30
+days after. By then sync has made notes of it and told the sessions: what they said
+is in the vault, redacted and encrypted, until its term is over. Files that git ignores, and files of
 secrets such as .env and private keys, never enter it; more patterns, as in
 .gitignore, stand in "exclude" of settings.json in the folder that "show" names.`,
 		Args: cobra.NoArgs,
@@ -145,7 +155,16 @@ func measure(s *spool.Spool, paused bool) (held, error) {
 			}
 		}
 	}
-	return h, nil
+	for _, r := range live.Sessions(s) {
+		i, ok := at[r.Key]
+		if !ok { // its raw events are purged
+			i = len(h.Sessions)
+			h.Sessions = append(h.Sessions, heldSession{Session: r.Key, First: when(r.Told), Last: when(r.Told)})
+		}
+		h.Sessions[i].Parts, h.Sessions[i].Untold, h.Sessions[i].Transcript = r.Parts, r.Untold, r.Transcript
+	}
+	h.ContentDays, err = contentDays()
+	return h, err
 }
 
 func (o *options) showHeld(h held) {
@@ -160,8 +179,21 @@ func (o *options) showHeld(h held) {
 	if h.Damaged > 0 {
 		fmt.Fprintf(o.out, "%s parts can not be read; what stands before and behind them can\n", count(h.Damaged))
 	}
+	sessions := 0
 	for _, s := range h.Sessions {
-		fmt.Fprintf(o.out, "  %s  %s to %s  %s events, %s files\n", plain(s.Session), s.First, s.Last, count(s.Events), count(s.Files))
+		told := "not told"
+		if s.Parts > 0 {
+			told = "told in " + several(s.Parts, "part")
+			sessions++
+		}
+		fmt.Fprintf(o.out, "  %s  %s to %s  %s events, %s files, %s\n", plain(s.Session), s.First, s.Last, count(s.Events), count(s.Files), told)
+	}
+	if sessions > 0 {
+		until := fmt.Sprintf("for %d days after it was told", h.ContentDays)
+		if h.ContentDays == 0 {
+			until = "until it is erased"
+		}
+		fmt.Fprintf(o.out, "what %s said is in the vault, redacted and encrypted, %s\n", several(sessions, "session"), until)
 	}
 	if len(h.Gaps) > 0 {
 		fmt.Fprintln(o.out, "gaps")

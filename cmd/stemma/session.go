@@ -31,7 +31,7 @@ doc/agents.md says which agent's transcripts tell what.`,
   stemma session tree                  # planners, workers, reviewers
   stemma session search SHOP-42`,
 	}
-	cmd.AddCommand(newSessionImport(o), newSessionList(o), newSessionShow(o), newSessionTree(o), newSessionSearch(o))
+	cmd.AddCommand(newSessionImport(o), newSessionList(o), newSessionShow(o), newSessionTree(o), newSessionSearch(o), newSessionEnv(o))
 	return cmd
 }
 

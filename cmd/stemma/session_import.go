@@ -142,6 +142,11 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 		if _, err := b.ledger(ctx); err != nil {
 			return err
 		}
+		unlock, err := lockSessions(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		known, err := b.tales(ctx)
 		if err != nil {
 			return err

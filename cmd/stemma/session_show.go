@@ -26,6 +26,7 @@ type sessionShown struct {
 	Session *agent.Session        `json:"told"`    // as the statements tell it, or with its texts
 	Derived *agent.Derived        `json:"derived"` // null where it is not told
 	Commits []agent.DeltaCommit   `json:"commits"`
+	Wrote   []wroteRow            `json:"wrote"` // lines of commits, as evidence of lines tells
 	Related []agent.DeltaRelation `json:"related"`
 	Config  []agent.ConfigDigest  `json:"config"`
 	Parts   int                   `json:"parts"`
@@ -108,8 +109,12 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 	if err != nil {
 		return err
 	}
+	wrote, err := b.wrote(ctx, []string{t.Key})
+	if err != nil {
+		return err
+	}
 	if o.json {
-		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown})
+		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]wroteRow{}, wrote[t.Key]...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -118,6 +123,9 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
 	showHead(out, p, t)
+	for _, w := range wrote[t.Key] {
+		fmt.Fprintf(out, "wrote    %s  %s\n", p.in("33", short(w.Commit)), w.text())
+	}
 	for _, a := range shown {
 		fmt.Fprintf(out, "shown    to %s at %s: %s\n", plain(a.By), plain(a.Time), plain(a.Reason))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
 )
 
@@ -35,23 +36,25 @@ type treeCount struct {
 	Removed int          `json:"lines_removed"`
 	Files   int          `json:"files"`
 	Usage   *agent.Usage `json:"usage"` // null where it is not told
+	// Committed are the lines of commits that evidence of lines gives to it.
+	Committed stemma.Lines `json:"committed"`
 }
 
-func countOf(m agent.Measure) treeCount {
-	return treeCount{m.Turns, m.Calls, m.Added, m.Removed, m.Files, m.Usage}
+func countOf(m agent.Measure, c stemma.Lines) treeCount {
+	return treeCount{m.Turns, m.Calls, m.Added, m.Removed, m.Files, m.Usage, c}
 }
 
-func nodeOf(n *agent.Node) treeNode {
+func nodeOf(n *agent.Node, c committed) treeNode {
 	t := treeNode{
 		Session: n.Key, Missing: n.Session == nil, Kind: string(n.Kind), Method: n.Method, Role: n.Role, Status: n.Status,
-		Own: countOf(n.Own), All: countOf(n.All), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
+		Own: countOf(n.Own, c[n.Key]), All: countOf(n.All, c.all(n)), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
 		Cyclic: n.Cyclic, Children: []treeNode{},
 	}
 	if n.Session != nil {
 		t.Start = when(n.Session.Start)
 	}
-	for _, c := range n.Children {
-		t.Children = append(t.Children, nodeOf(c))
+	for _, child := range n.Children {
+		t.Children = append(t.Children, nodeOf(child, c))
 	}
 	return t
 }
@@ -62,7 +65,8 @@ func newSessionTree(o *options) *cobra.Command {
 		Use:   "tree [session]",
 		Short: "Show which session spawned which: planners, workers, reviewers",
 		Long: `Shows sessions as trees: below each the sessions that it spawned, with what each
-used and wrote by itself, and at the root of each tree the sum. Lines, calls and
+used and wrote by itself, and at the root of each tree the sum. Committed are the
+lines that captured evidence gives to a session in commits. Lines, calls and
 tokens belong to the session that wrote and used them, and to no other; what a
 session began with because it was forked or resumed is counted at its origin.
 
@@ -97,18 +101,22 @@ Without a session all trees of more than one session are shown.`,
 					}
 				}
 			}
-			return o.showTrees(roots)
+			c, err := b.committedBy(ctx, roots)
+			if err != nil {
+				return err
+			}
+			return o.showTrees(roots, c)
 		},
 	}
 	cmd.Flags().BoolVar(&alone, "all", false, "show sessions that have neither parent nor children too")
 	return cmd
 }
 
-func (o *options) showTrees(roots []*agent.Node) error {
+func (o *options) showTrees(roots []*agent.Node, c committed) error {
 	if o.json {
 		trees := []treeNode{}
 		for _, r := range roots {
-			trees = append(trees, nodeOf(r))
+			trees = append(trees, nodeOf(r, c))
 		}
 		return printJSON(o.out, struct {
 			Schema string     `json:"schema"`
@@ -122,8 +130,8 @@ func (o *options) showTrees(roots []*agent.Node) error {
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
 	for _, r := range roots {
-		printNode(out, p, r, "", "")
-		fmt.Fprintf(out, "in all   %s\n", measureText(r.All))
+		printNode(out, p, r, c, "", "")
+		fmt.Fprintf(out, "in all   %s\n", measureText(r.All, c.all(r)))
 	}
 	if len(roots) == 0 {
 		fmt.Fprintln(o.err, "stemma: no session spawned another one")
@@ -131,7 +139,7 @@ func (o *options) showTrees(roots []*agent.Node) error {
 	return nil
 }
 
-func printNode(out io.Writer, p painter, n *agent.Node, lead, below string) {
+func printNode(out io.Writer, p painter, n *agent.Node, c committed, lead, below string) {
 	var notes []string
 	if n.Kind != "" {
 		notes = append(notes, string(n.Kind))
@@ -151,17 +159,17 @@ func printNode(out io.Writer, p painter, n *agent.Node, lead, below string) {
 	if n.Discarded() {
 		notes = append(notes, "all its lines were replaced")
 	}
-	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own))
-	for i, c := range n.Children {
+	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own, c[n.Key]))
+	for i, child := range n.Children {
 		if i < len(n.Children)-1 {
-			printNode(out, p, c, below+"├─ ", below+"│  ")
+			printNode(out, p, child, c, below+"├─ ", below+"│  ")
 		} else {
-			printNode(out, p, c, below+"└─ ", below+"   ")
+			printNode(out, p, child, c, below+"└─ ", below+"   ")
 		}
 	}
 }
 
-func measureText(m agent.Measure) string {
+func measureText(m agent.Measure, c stemma.Lines) string {
 	tokens := "tokens not told"
 	if m.Usage != nil {
 		tokens = count(int(m.Usage.Output)) + " tokens out"
@@ -169,5 +177,9 @@ func measureText(m agent.Measure) string {
 			tokens += fmt.Sprintf(", $%.4f", float64(*m.Usage.Cost)/1e6)
 		}
 	}
-	return fmt.Sprintf("%d turns, %d calls, +%d -%d lines, %s", m.Turns, m.Calls, m.Added, m.Removed, tokens)
+	text := fmt.Sprintf("%d turns, %d calls, +%d -%d lines, %s", m.Turns, m.Calls, m.Added, m.Removed, tokens)
+	if n := c.AI + c.AIEdited; n > 0 {
+		text += ", " + count(n) + " lines committed"
+	}
+	return text
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/capture"
 	"github.com/stemma-dev/stemma/internal/git"
+	"github.com/stemma-dev/stemma/internal/live"
 	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
@@ -32,8 +33,13 @@ type synced struct {
 	Damaged int            `json:"damaged"` // parts of the spool that can not be read
 	Purged  int64          `json:"purged"`  // bytes
 	// Recorded counts the attribution statements that the log has of these commits.
-	Recorded int    `json:"recorded"`
-	Pushed   string `json:"pushed,omitempty"` // the remote
+	Recorded int `json:"recorded"`
+	// Told are the parts of sessions that were told, Waiting counts the sessions of
+	// which there is more, Problems say which could not be told and why.
+	Told     []live.Row `json:"sessions"`
+	Waiting  int        `json:"sessions_waiting"`
+	Problems []string   `json:"problems"`
+	Pushed   string     `json:"pushed,omitempty"` // the remote
 }
 
 type syncedCommit struct {
@@ -77,14 +83,10 @@ in, and all are pushed. --dry-run shows what would be written.`,
 				return err
 			}
 			defer b.close()
-			done, err := b.sync(ctx, s, dry)
+			b.warn = o.warn
+			done, err := o.syncAll(ctx, b, s, dry)
 			if err != nil {
 				return err
-			}
-			if !dry && len(done.Commits) > 0 {
-				if done.Recorded, err = o.recordSynced(ctx, b, done.Commits); err != nil {
-					return err
-				}
 			}
 			if push != "" && !dry {
 				if err := b.repo.PushNotes(ctx, push, ownNotes, chooseNote, git.Signature{Name: "stemma", Time: time.Now().Unix()}); err != nil {
@@ -108,9 +110,36 @@ in, and all are pushed. --dry-run shows what would be written.`,
 	return cmd
 }
 
+// syncAll attributes commits, records their attribution, tells sessions, and
+// purges what is over its time and was told.
+func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry bool) (synced, error) {
+	done, err := b.sync(ctx, s, dry)
+	if err != nil {
+		return done, err
+	}
+	if !dry && len(done.Commits) > 0 {
+		if done.Recorded, err = o.recordSynced(ctx, b, done.Commits); err != nil {
+			return done, err
+		}
+	}
+	told, err := o.syncSessions(ctx, b, s, dry)
+	if ctx.Err() != nil {
+		return done, ctx.Err()
+	}
+	if err != nil {
+		told.Problems = append(told.Problems, err.Error())
+	}
+	done.Told, done.Waiting, done.Problems = append(done.Told, told.Told...), told.Waiting, append(done.Problems, told.Problems...)
+	if dry || len(told.Problems) > 0 {
+		return done, nil // what could not be told is kept
+	}
+	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))
+	return done, err
+}
+
 // sync attributes the commits that were made since the spool begins.
 func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, error) {
-	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int)}
+	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int), Told: []live.Row{}, Problems: []string{}}
 	since, err := b.spooledSince(s, &done)
 	if err != nil {
 		return done, err
@@ -158,11 +187,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 	if dry {
 		return done, nil
 	}
-	if err := b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()}); err != nil {
-		return done, err
-	}
-	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))
-	return done, err
+	return done, b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()})
 }
 
 // syncDelay is how long a sync in the background waits for more commits.
@@ -194,10 +219,7 @@ func (o *options) syncSoon(ctx context.Context, s *spool.Spool) error {
 		if err != nil {
 			return err
 		}
-		done, err := b.sync(ctx, s, false)
-		if err == nil && len(done.Commits) > 0 {
-			_, err = o.recordSynced(ctx, b, done.Commits)
-		}
+		_, err = o.syncAll(ctx, b, s, false)
 		b.close()
 		if err != nil {
 			return err
@@ -357,6 +379,7 @@ func syncedOf(r capture.Result) syncedCommit {
 }
 
 func (o *options) showSynced(done synced) {
+	defer o.showToldSessions(done)
 	if len(done.Commits) == 0 && done.Same == 0 {
 		fmt.Fprintln(o.out, "nothing was captured of the commits of this repository")
 		return

@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
@@ -15,15 +15,16 @@ import (
 	"github.com/stemma-dev/stemma/internal/vault"
 )
 
-// contentOf gives the reference of what was said in a session, "" where nothing
-// was kept of it.
+// contentOf gives the references of what was said in a session, of all its parts
+// with a space between; "" where nothing was kept of it.
 func contentOf(t agent.Tale) string {
-	for _, c := range slices.Backward(t.Content) {
+	var uris []string
+	for _, c := range t.Content {
 		if c.Name == "session" {
-			return c.Vault
+			uris = append(uris, c.Vault)
 		}
 	}
-	return ""
+	return strings.Join(uris, " ")
 }
 
 // content opens what the vault keeps of a session, redacted. Of another person's
@@ -51,14 +52,10 @@ func (b *bench) content(ctx context.Context, t agent.Tale, reason string) (agent
 			`--reason "..." asks for them, and is recorded with your pseudonym, where their owner sees it`,
 		}
 	}
-	if err := b.recordAccess(ctx, t.Key, reason, uri); err != nil {
+	if err := b.recordAccess(ctx, t.Key, reason, strings.Fields(uri)...); err != nil {
 		return s, fmt.Errorf("nothing was opened, because it could not be recorded: %w", err)
 	}
-	opened, err := b.vault.Open(ctx, uri)
-	if err != nil {
-		return s, fmt.Errorf("content of session %s: %w", t.Key, err)
-	}
-	return decodeSession(opened)
+	return foldContent(ctx, uri, b.vault.Open)
 }
 
 // recordAccess records that the user is about to be shown content of another
@@ -122,13 +119,28 @@ func (b *bench) openVault(ctx context.Context) error {
 }
 
 // openSession opens the content of a session, for a person who owns it.
-func openSession(ctx context.Context, v *vault.Vault, person, uri string) (agent.Session, error) {
-	var s agent.Session
-	opened, err := v.OpenAs(ctx, person, uri)
-	if err != nil {
-		return s, fmt.Errorf("content of a session: %w", err)
+func openSession(ctx context.Context, v *vault.Vault, person, uris string) (agent.Session, error) {
+	return foldContent(ctx, uris, func(ctx context.Context, uri string) (vault.Opened, error) { return v.OpenAs(ctx, person, uri) })
+}
+
+// foldContent opens the content of all parts of a session, and puts them together.
+func foldContent(ctx context.Context, uris string, open func(ctx context.Context, uri string) (vault.Opened, error)) (agent.Session, error) {
+	var known []agent.Session
+	for uri := range strings.FieldsSeq(uris) {
+		opened, err := open(ctx, uri)
+		if err != nil {
+			return agent.Session{}, fmt.Errorf("content of a session: %w", err)
+		}
+		part, err := decodeSession(opened)
+		if err != nil {
+			return agent.Session{}, err
+		}
+		known = agent.Fold(known, agent.Reading{Sessions: []agent.Session{part}})
 	}
-	return decodeSession(opened)
+	if len(known) == 0 {
+		return agent.Session{}, fmt.Errorf("content of a session: %w", stemma.ErrNotFound)
+	}
+	return known[len(known)-1], nil
 }
 
 func decodeSession(opened vault.Opened) (agent.Session, error) {

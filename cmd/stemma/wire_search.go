@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -148,7 +149,7 @@ func (b *bench) promptIndex(ctx context.Context, all []catalogued) (*promptIndex
 		return nil, err
 	}
 	for _, c := range all {
-		switch own, kept := readable[c.content]; {
+		switch own, kept := readableAll(readable, c.content); {
 		case !kept:
 			p.state[c.row.Session] = promptsGone
 		case !own:
@@ -165,6 +166,17 @@ func (b *bench) promptIndex(ctx context.Context, all []catalogued) (*promptIndex
 	}
 	p.unread = len(p.content) - len(p.ids)*extractSessions
 	return p, nil
+}
+
+// readableAll is whether all parts of a session's content are a person's own, and
+// whether they are all kept.
+func readableAll(readable map[string]bool, uris string) (own, kept bool) {
+	own, kept = true, uris != ""
+	for uri := range strings.FieldsSeq(uris) {
+		mine, there := readable[uri]
+		own, kept = own && mine, kept && there
+	}
+	return own, kept
 }
 
 // extracted is an extract, and what is good of it.
@@ -312,7 +324,7 @@ func (p *promptIndex) put(ctx context.Context, scripts []agent.Script) {
 	var data []byte
 	var from []string
 	for _, s := range scripts {
-		data, from = agent.AppendScript(data, s), append(from, s.Of)
+		data, from = agent.AppendScript(data, s), append(from, strings.Fields(s.Of)...)
 	}
 	if _, err := p.b.vault.PutExtract(ctx, p.person, p.group(), from, data); err != nil && !errors.Is(err, stemma.ErrNotFound) {
 		p.b.say(fmt.Sprintf("the index of prompts: %v", err))

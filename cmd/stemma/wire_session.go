@@ -326,6 +326,45 @@ func (b *bench) match(ctx context.Context, all []*imported, progress func(done i
 // statements that hold none of it. A session that is known already is told again
 // as a whole where it has grown.
 func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, now time.Time) (kept int, err error) {
+	parts := make(map[string]agent.Tale)
+	for _, t := range known {
+		parts[t.Key] = t
+	}
+	related := relatedBy(sessionsRead(all))
+	for _, i := range all {
+		told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches}
+		s := i.session
+		told.Related = related[s.Key()]
+		if t, ok := parts[s.Key()]; ok {
+			if !s.End.Truncate(time.Millisecond).After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
+				continue
+			}
+			s.Whole, told.First = true, t.Last+1
+		}
+		if _, err := b.tell(ctx, s, told); errors.Is(err, stemma.ErrInvalid) {
+			b.say(err.Error())
+			continue
+		} else if err != nil {
+			return kept, err
+		}
+		kept++
+	}
+	return kept, nil
+}
+
+// relatedBy gives what sessions took up of one another, by the key of who did.
+func relatedBy(sessions []agent.Session) map[string][]agent.Relation {
+	related := make(map[string][]agent.Relation)
+	for _, r := range agent.Relations(sessions) {
+		related[r.From] = append(related[r.From], r)
+	}
+	return related
+}
+
+// tell records one part of a session, in as many statements as it takes, and
+// gives the number of the last one. The error is ErrInvalid where the session
+// can not be told, and ErrConflict where a part of that number is recorded already.
+func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (last int, err error) {
 	ledger, err := b.ledger(ctx)
 	if err != nil {
 		return 0, err
@@ -337,65 +376,47 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	if err != nil {
 		return 0, err
 	}
-	parts := make(map[string]agent.Tale)
-	for _, t := range known {
-		parts[t.Key] = t
+	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
+	told.Config = b.configOf(s, told.Observed)
+	statements, err := agent.Statements(s, told)
+	if err != nil {
+		return 0, err
 	}
-	related := make(map[string][]agent.Relation)
-	for _, r := range agent.Relations(sessionsRead(all)) {
-		related[r.From] = append(related[r.From], r)
+	text, err := json.Marshal(s)
+	if err != nil {
+		return 0, err
 	}
-	for _, i := range all {
-		told := agent.Told{
-			Repository: b.clone.Repository, First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches,
-			About: []stemma.Subject{sessionsSubject(b.clone.Repository)},
+	var batch []record.Submission
+	for n, st := range statements {
+		var items []record.Item
+		if n == 0 {
+			items = []record.Item{{Name: "session", Content: vault.Content{
+				Session: s.Key(), Owners: []string{owner}, Author: owner, Class: vault.ClassContent, Media: "application/json", Bytes: text,
+			}}}
 		}
-		s := i.session
-		told.Related = related[s.Key()]
-		told.Config = b.configOf(s, now)
-		if t, ok := parts[s.Key()]; ok {
-			if !s.End.After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
-				continue
-			}
-			s.Whole, told.First = true, t.Last+1
-		}
-		statements, err := agent.Statements(s, told)
+		sub, err := record.NewSubmission(st, items...)
 		if err != nil {
-			b.say(err.Error())
-			continue
+			return 0, err
 		}
-		text, err := json.Marshal(s)
-		if err != nil {
-			return kept, err
-		}
-		var batch []record.Submission
-		for n, st := range statements {
-			var items []record.Item
-			if n == 0 {
-				items = []record.Item{{Name: "session", Content: vault.Content{
-					Session: s.Key(), Owners: []string{owner}, Author: owner, Class: vault.ClassContent, Media: "application/json", Bytes: text,
-				}}}
-			}
-			sub, err := record.NewSubmission(st, items...)
-			if err != nil {
-				return kept, err
-			}
-			batch = append(batch, sub)
-		}
-		_, err = ledger.Recorder.Record(ctx, batch)
-		if errors.Is(err, stemma.ErrNotFound) && ctx.Err() == nil {
-			// Its content was erased, and is not kept again.
-			for n := range batch {
-				batch[n].Content = nil
-			}
-			_, err = ledger.Recorder.Record(ctx, batch)
-		}
-		if err != nil {
-			return kept, err
-		}
-		kept++
+		batch = append(batch, sub)
 	}
-	return kept, nil
+	receipts, err := ledger.Recorder.Record(ctx, batch)
+	if errors.Is(err, stemma.ErrNotFound) && ctx.Err() == nil {
+		// Its content was erased, and is not kept again.
+		for n := range batch {
+			batch[n].Content = nil
+		}
+		receipts, err = ledger.Recorder.Record(ctx, batch)
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range receipts {
+		if !r.New {
+			return 0, fmt.Errorf("part %s is told already: %w", r.EventID, stemma.ErrConflict)
+		}
+	}
+	return max(1, told.First) + len(statements) - 1, nil
 }
 
 // localUser is the identity of whoever works on this machine.

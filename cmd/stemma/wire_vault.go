@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/live"
 	"github.com/stemma-dev/stemma/internal/spool"
 	"github.com/stemma-dev/stemma/internal/vault"
 )
@@ -37,22 +38,36 @@ func openVault(ctx context.Context, s *spine) (*vault.Vault, error) {
 	if s.recorder != nil {
 		cfg.Tombstone = s.recorder.Tombstone
 	}
-	text, err := ownFile(retentionFile)
-	if err != nil {
+	if cfg.Retention, err = retention(); err != nil {
 		return nil, err
 	}
-	if text != "" {
-		if cfg.Retention, err = vault.DecodeRetention([]byte(text)); err != nil {
-			return nil, fmt.Errorf("%s: %w", retentionFile, err)
-		}
-	}
-	if text, err = ownFile(copiesFile); err != nil {
+	text, err := ownFile(copiesFile)
+	if err != nil {
 		return nil, err
 	}
 	if copies := strings.Fields(text); len(copies) > 0 {
 		cfg.Places = append(cfg.Places, vault.Copies(copies))
 	}
 	return vault.Open(ctx, cfg)
+}
+
+// retention is how long the user wants content kept.
+func retention() (vault.Retention, error) {
+	text, err := ownFile(retentionFile)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	r, err := vault.DecodeRetention([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", retentionFile, err)
+	}
+	return r, nil
+}
+
+// contentDays is how many days what sessions said is kept.
+func contentDays() (int, error) {
+	r, err := retention()
+	return r.Days(vault.ClassContent), err
 }
 
 // ownFile reads a small file of the user's configuration; "" is for none.
@@ -147,6 +162,9 @@ func (spools) Erase(_ context.Context, e vault.Erasure) error {
 			return err
 		}
 		if _, err := s.Erase(func(r spool.Record) bool { return slices.ContainsFunc(ids, r.Of) }); err != nil {
+			return err
+		}
+		if err := live.Forget(s, ids); err != nil {
 			return err
 		}
 	}

@@ -298,15 +298,15 @@ func (r *run) plan(ctx context.Context) (*plan, error) {
 	return p, nil
 }
 
-// incremental finds the tips that are done, and the commits that only refs
-// which moved back or vanished reached. It falls back to a full plan when an
-// old tip is not there any more.
+// incremental finds the tips that are done. It falls back to a full plan when an
+// old tip is not there any more, or is not part of what the refs reach now.
 func (r *run) incremental(ctx context.Context, p *plan) error {
 	now := make(map[string]bool, len(r.tips))
 	for _, t := range r.tips {
 		now[t] = true
 	}
 	var lost []string
+	since := []string{r.state.Tip} // where what refs moved away from mostly is
 	for _, m := range r.before {
 		tip := m.At
 		if tip == "" || !r.selected(m.Name) {
@@ -326,13 +326,22 @@ func (r *run) incremental(ctx context.Context, p *plan) error {
 		p.old = append(p.old, tip)
 		if !now[tip] {
 			lost = append(lost, tip)
+			if at := r.now[m.Name].At; at != "" {
+				since = append(since, at)
+			}
 		}
 	}
 	slices.Sort(p.old)
 	p.old = slices.Compact(p.old)
-	// What a ref moved away from is compared as a whole: the objects may vanish
-	// while they are looked at.
-	p.full = len(lost) > 0
+	// What no ref reaches any more is compared as a whole: the objects may vanish
+	// while they are looked at. A ref that moved on has left nothing behind.
+	for _, err := range r.Repo.History(ctx, git.HistoryQuery{Tips: lost, Not: since, Limit: 1, NoMessages: true}) {
+		if err != nil && !foreign(err) {
+			return err
+		}
+		p.full = true
+		return nil
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/store"
 )
 
@@ -32,6 +33,10 @@ type sessionShown struct {
 	Parts   int                   `json:"parts"`
 	Missing int                   `json:"parts_missing"`
 	Shown   []accessShown         `json:"shown_to"`
+	Taken   []kin                 `json:"related_by"` // sessions that took up what this one had said or done
+	Cited   []agent.Citation      `json:"cited"`      // that prompts name
+	// Tools counts calls by the tool's name, by the index of the turn.
+	Tools map[int]map[string]int `json:"tools"`
 }
 
 // accessShown is somebody else who was shown the prompts of a session.
@@ -80,7 +85,7 @@ and of its commits are shown in the order of time, between the commits.`,
 			if !o.json {
 				defer o.showDrift(all, t)
 			}
-			return o.showSession(ctx, b, t, prompts, reason)
+			return o.showSession(ctx, b, t, takenUp(all)[t.Key], prompts, reason)
 		},
 	}
 	cmd.Flags().BoolVar(&prompts, "prompts", false, "show prompts and answers, from the vault")
@@ -89,7 +94,7 @@ and of its commits are shown in the order of time, between the commits.`,
 	return cmd
 }
 
-func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, prompts bool, reason string) error {
+func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, taken []kin, prompts bool, reason string) error {
 	s := &t.Session
 	if reason != "" && !prompts {
 		return hinted{fmt.Errorf("--reason: %w", stemma.ErrInvalid), "it is what --prompts are asked for with"}
@@ -114,7 +119,7 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 		return err
 	}
 	if o.json {
-		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]wroteRow{}, wrote[t.Key]...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown})
+		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]wroteRow{}, wrote[t.Key]...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown, append([]kin{}, taken...), append([]agent.Citation{}, t.Cited...), t.Tools})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -122,7 +127,7 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, promp
 	}
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
-	showHead(out, p, t)
+	showHead(out, p, t, taken)
 	for _, w := range wrote[t.Key] {
 		fmt.Fprintf(out, "wrote    %s  %s\n", p.in("33", short(w.Commit)), w.text())
 	}
@@ -168,18 +173,12 @@ func (o *options) showDrift(all []agent.Tale, t agent.Tale) {
 	if before == nil || len(t.Config) == 0 {
 		return
 	}
-	d := agent.DriftBetween(before.Config, t.Config)
-	for _, part := range []struct {
-		what  string
-		files []agent.ConfigDigest
-	}{{"added", d.Added}, {"removed", d.Removed}, {"changed", d.Changed}} {
-		for _, f := range part.files {
-			fmt.Fprintf(o.out, "drift    %s %s of the %s: %s (since %s)\n", part.what, f.Kind, f.Scope, plain(f.Path), plain(before.Key))
-		}
+	for _, line := range driftLines(lineage.Drift{Since: before.Key, Drift: agent.DriftBetween(before.Config, t.Config)}) {
+		fmt.Fprintf(o.out, "drift    %s\n", line)
 	}
 }
 
-func showHead(out io.Writer, p painter, t agent.Tale) {
+func showHead(out io.Writer, p painter, t agent.Tale, taken []kin) {
 	r := rowOf(t)
 	line := func(name, value string) {
 		if value != "" {
@@ -207,18 +206,22 @@ func showHead(out io.Writer, p painter, t agent.Tale) {
 		if d.Task.Type != "" {
 			line("task", d.Task.Type+" (inferred: "+d.Task.Method+")")
 		}
-		text := fmt.Sprintf("%d prompts, %d rewrites of own lines; %s", d.Iterations.Prompts, d.Iterations.Rewrites, testedText[d.Signals.Tested])
-		if d.Signals.ReadFirst >= 0 {
-			text += fmt.Sprintf("; %d files read before the first edit", d.Signals.ReadFirst)
-		}
-		line("worked", text)
+		line("worked", workedText(*d))
 	}
 	line("tickets", plain(strings.Join(t.Tickets, ", ")))
+	var cited []string
+	for _, c := range t.Cited {
+		cited = append(cited, c.Kind+" "+plain(c.Key))
+	}
+	line("names", strings.Join(cited, ", "))
 	for _, c := range t.Commits {
 		line("commit", fmt.Sprintf("%s  holds %d of its lines, of %d that tell (inferred: %s, confidence %.2f)", p.in("33", short(c.Commit)), c.Lines, c.Of, plain(c.Method), c.Confidence))
 	}
 	for _, r := range t.Related {
-		line(r.Kind, plain(r.Session)+fmt.Sprintf(" (inferred: %s, %d)", plain(r.Method), r.Count))
+		line(r.Kind, kin(r).text())
+	}
+	for _, r := range taken {
+		line(passive(r.Kind), r.text())
 	}
 	if len(t.Config) > 0 {
 		line("config", fmt.Sprintf("%d files, by digest", len(t.Config)))

@@ -14,19 +14,23 @@ import (
 
 // treeNode is a session in what `stemma session tree --json` prints.
 type treeNode struct {
-	Session    string     `json:"session"`
-	Missing    bool       `json:"transcript_missing"`
-	Kind       string     `json:"kind"` // planner, worker, sub-worker, reviewer, or ""
-	Method     string     `json:"method"`
-	Role       string     `json:"role"`
-	Status     string     `json:"status"`
-	Start      string     `json:"start"`
-	Own        treeCount  `json:"own"`
-	All        treeCount  `json:"all"` // with everything below
-	Inherited  int        `json:"turns_of_another"`
-	Superseded []string   `json:"superseded_by"`
-	Cyclic     bool       `json:"cyclic"`
-	Children   []treeNode `json:"children"`
+	Session    string    `json:"session"`
+	Missing    bool      `json:"transcript_missing"`
+	Kind       string    `json:"kind"` // planner, worker, sub-worker, reviewer, fixer, or ""
+	Method     string    `json:"method"`
+	Role       string    `json:"role"`
+	Status     string    `json:"status"`
+	Start      string    `json:"start"`
+	Own        treeCount `json:"own"`
+	All        treeCount `json:"all"` // with everything below
+	Inherited  int       `json:"turns_of_another"`
+	Superseded []string  `json:"superseded_by"`
+	Cyclic     bool      `json:"cyclic"`
+	// Related are the sessions that it reviewed, or whose findings it fixed;
+	// RelatedBy those that did so with what it had said or done.
+	Related   []kin      `json:"related"`
+	RelatedBy []kin      `json:"related_by"`
+	Children  []treeNode `json:"children"`
 }
 
 type treeCount struct {
@@ -44,17 +48,17 @@ func countOf(m agent.Measure, c stemma.Lines) treeCount {
 	return treeCount{m.Turns, m.Calls, m.Added, m.Removed, m.Files, m.Usage, c}
 }
 
-func nodeOf(n *agent.Node, c committed) treeNode {
+func nodeOf(n *agent.Node, k kinship) treeNode {
 	t := treeNode{
 		Session: n.Key, Missing: n.Session == nil, Kind: string(n.Kind), Method: n.Method, Role: n.Role, Status: n.Status,
-		Own: countOf(n.Own, c[n.Key]), All: countOf(n.All, c.all(n)), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
-		Cyclic: n.Cyclic, Children: []treeNode{},
+		Own: countOf(n.Own, k.committed[n.Key]), All: countOf(n.All, k.committed.all(n)), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
+		Cyclic: n.Cyclic, Related: append([]kin{}, k.took[n.Key]...), RelatedBy: append([]kin{}, k.taken[n.Key]...), Children: []treeNode{},
 	}
 	if n.Session != nil {
 		t.Start = when(n.Session.Start)
 	}
 	for _, child := range n.Children {
-		t.Children = append(t.Children, nodeOf(child, c))
+		t.Children = append(t.Children, nodeOf(child, k))
 	}
 	return t
 }
@@ -73,7 +77,13 @@ session began with because it was forked or resumed is counted at its origin.
 A session whose transcript is not there is known from its parent's call. What
 the parent's transcript says it used is not added up.
 
-Without a session all trees of more than one session are shown.`,
+Sessions that reviewed what another one wrote, or fixed what another one had
+found, are concluded from what they read and from prompts that quote, and are
+part of the picture whoever began them: they are shown with what they did, and
+their trees stand together.
+
+Without a session all trees of more than one session are shown, and those that
+are related so.`,
 		Example: "  stemma session tree\n  stemma session tree 0b5e6c1a --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,36 +97,33 @@ Without a session all trees of more than one session are shown.`,
 			if err != nil {
 				return err
 			}
+			k := kinshipOf(all)
 			var roots []*agent.Node
 			if len(args) == 1 {
 				t, err := find(all, args[0])
 				if err != nil {
 					return err
 				}
-				roots = append(roots, rootOf(all, t.Key))
+				roots = k.together(t.Key)
 			} else {
-				for _, r := range agent.Forest(sessionsIn(all)) {
-					if alone || len(r.Children) > 0 {
-						roots = append(roots, r)
-					}
-				}
+				roots = k.all(alone)
 			}
-			c, err := b.committedBy(ctx, roots)
-			if err != nil {
+			k.classify(roots)
+			if k.committed, err = b.committedBy(ctx, roots); err != nil {
 				return err
 			}
-			return o.showTrees(roots, c)
+			return o.showTrees(roots, k)
 		},
 	}
 	cmd.Flags().BoolVar(&alone, "all", false, "show sessions that have neither parent nor children too")
 	return cmd
 }
 
-func (o *options) showTrees(roots []*agent.Node, c committed) error {
+func (o *options) showTrees(roots []*agent.Node, k kinship) error {
 	if o.json {
 		trees := []treeNode{}
 		for _, r := range roots {
-			trees = append(trees, nodeOf(r, c))
+			trees = append(trees, nodeOf(r, k))
 		}
 		return printJSON(o.out, struct {
 			Schema string     `json:"schema"`
@@ -130,8 +137,8 @@ func (o *options) showTrees(roots []*agent.Node, c committed) error {
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
 	for _, r := range roots {
-		printNode(out, p, r, c, "", "")
-		fmt.Fprintf(out, "in all   %s\n", measureText(r.All, c.all(r)))
+		k.print(out, p, r, "", "")
+		fmt.Fprintf(out, "in all   %s\n", measureText(r.All, k.committed.all(r)))
 	}
 	if len(roots) == 0 {
 		fmt.Fprintln(o.err, "stemma: no session spawned another one")
@@ -139,7 +146,7 @@ func (o *options) showTrees(roots []*agent.Node, c committed) error {
 	return nil
 }
 
-func printNode(out io.Writer, p painter, n *agent.Node, c committed, lead, below string) {
+func (k kinship) print(out io.Writer, p painter, n *agent.Node, lead, below string) {
 	var notes []string
 	if n.Kind != "" {
 		notes = append(notes, string(n.Kind))
@@ -159,12 +166,22 @@ func printNode(out io.Writer, p painter, n *agent.Node, c committed, lead, below
 	if n.Discarded() {
 		notes = append(notes, "all its lines were replaced")
 	}
-	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own, c[n.Key]))
-	for i, child := range n.Children {
+	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own, k.committed[n.Key]))
+	stem := "   "
+	if len(n.Children) > 0 {
+		stem = "│  "
+	}
+	for _, r := range k.took[n.Key] {
+		fmt.Fprintf(out, "%s%s%s %s\n", below, stem, r.Kind, r.text())
+	}
+	for _, r := range k.taken[n.Key] {
+		fmt.Fprintf(out, "%s%s%s %s\n", below, stem, passive(r.Kind), r.text())
+	}
+	for i, c := range n.Children {
 		if i < len(n.Children)-1 {
-			printNode(out, p, child, c, below+"├─ ", below+"│  ")
+			k.print(out, p, c, below+"├─ ", below+"│  ")
 		} else {
-			printNode(out, p, child, c, below+"└─ ", below+"   ")
+			k.print(out, p, c, below+"└─ ", below+"   ")
 		}
 	}
 }

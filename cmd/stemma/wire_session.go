@@ -330,7 +330,10 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	for _, t := range known {
 		parts[t.Key] = t
 	}
-	related := relatedBy(sessionsRead(all))
+	related, err := b.relations(ctx, sessionsRead(all)...)
+	if err != nil {
+		return 0, err
+	}
 	for _, i := range all {
 		told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches}
 		s := i.session
@@ -352,15 +355,6 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	return kept, nil
 }
 
-// relatedBy gives what sessions took up of one another, by the key of who did.
-func relatedBy(sessions []agent.Session) map[string][]agent.Relation {
-	related := make(map[string][]agent.Relation)
-	for _, r := range agent.Relations(sessions) {
-		related[r.From] = append(related[r.From], r)
-	}
-	return related
-}
-
 // tell records one part of a session, in as many statements as it takes, and
 // gives the number of the last one. The error is ErrInvalid where the session
 // can not be told, and ErrConflict where a part of that number is recorded already.
@@ -378,6 +372,15 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 	}
 	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
 	told.Config = b.configOf(s, told.Observed)
+	if told.All != nil && !told.Open && told.Related == nil {
+		whole := *told.All
+		whole.ID = s.ID
+		related, err := b.relations(ctx, whole)
+		if err != nil {
+			return 0, err
+		}
+		told.Related = related[s.Key()]
+	}
 	statements, err := agent.Statements(s, told)
 	if err != nil {
 		return 0, err

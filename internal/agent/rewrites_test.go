@@ -87,7 +87,7 @@ func TestRetellTools(t *testing.T) {
 	tale := Retell([]Delta{
 		{Session: "x/s", Number: 1, Turns: []DeltaTurn{{Index: 1, Tools: map[string]int{"Edit": 2}, Calls: map[Kind]int{KindEdit: 2}, Rewrites: []Rewrite{first}}}},
 		{Session: "x/s", Number: 2, Turns: []DeltaTurn{
-			{Index: 1, Tools: map[string]int{"Edit": 1, "Bash": 1}, Rewrites: []Rewrite{second}},
+			{Index: 1, Tools: map[string]int{"Edit": 1, "Bash": 1}, Rewrites: []Rewrite{first, second}},
 			{Index: 2, Calls: map[Kind]int{KindEdit: 1}},
 			{Index: 3, Calls: map[Kind]int{KindRead: 1}},
 			{Index: 4, Rewrites: []Rewrite{}, RewritesCut: 1},

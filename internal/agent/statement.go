@@ -138,6 +138,8 @@ type DeltaTurn struct {
 	Spawned []DeltaSpawn `json:"spawned,omitempty"`
 	// Tickets are the keys of tickets that the prompt names.
 	Tickets []string `json:"tickets,omitempty"`
+	// Cited are the changes, reviews, findings and CI runs that the prompt names.
+	Cited []Citation `json:"cited,omitempty"`
 	// Rewrites are the edits that replaced lines which the session had written,
 	// in files within the working directory; null where the session was not read
 	// from its beginning, so that nothing tells. RewritesCut counts those that there
@@ -351,7 +353,7 @@ func turnOf(s Session, t *Turn, held []string, goesOn bool) DeltaTurn {
 		d.Models = append(d.Models, useOf(m))
 	}
 	if t.Prompt != nil {
-		d.Tickets = Tickets(t.Prompt.Text)
+		d.Tickets, d.Cited = Tickets(t.Prompt.Text), Cited(t.Prompt.Text)
 	}
 	files := map[string]int{}
 	for _, c := range t.Calls {

@@ -30,6 +30,7 @@ type Tale struct {
 	Content    []attest.Commitment // in the vault
 	Tickets    []string            // named in prompts, each once
 	Named      map[int][]string    // the same by the turn whose prompt names them
+	Cited      []Citation          // in prompts, each once
 	Outside    int                 // files outside of the working directory
 	// Outcomes and Decisions count the calls of each turn, by its index: which call
 	// had which is not told.
@@ -104,9 +105,18 @@ func Retell(parts []Delta) Tale {
 			addCounts(t.Tools, turn.Index, turn.Tools)
 			if turn.Rewrites != nil || turn.Calls[KindEdit] > 0 {
 				have := t.Rewrites[turn.Index]
-				have.Told = append(have.Told, turn.Rewrites...)
+				for _, r := range turn.Rewrites {
+					if !slices.Contains(have.Told, r) { // told again with what came later
+						have.Told = append(have.Told, r)
+					}
+				}
 				have.Short = have.Short || turn.Rewrites == nil || turn.RewritesCut > 0
 				t.Rewrites[turn.Index] = have
+			}
+			for _, c := range turn.Cited {
+				if !slices.Contains(t.Cited, c) {
+					t.Cited = append(t.Cited, c)
+				}
 			}
 			for _, ticket := range turn.Tickets {
 				if !slices.Contains(t.Named[turn.Index], ticket) {

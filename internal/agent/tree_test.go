@@ -204,6 +204,27 @@ func TestTickets(t *testing.T) {
 	}
 }
 
+func TestCited(t *testing.T) {
+	for text, want := range map[string]string{
+		"nothing":                         "",
+		"see https://github.com/o/r/pull": "",
+		"Review https://github.com/o/r/pull/12 and https://github.com/o/r/pull/12/files":                            "change pull/12",
+		"fix (https://github.com/o/r/pull/12#discussion_r99)":                                                       "review pull/12#discussion_r99",
+		"https://github.com/o/r/pull/12/files#discussion_r99, CWE-89":                                               "finding CWE-89, review pull/12#discussion_r99",
+		"https://gitlab.example.com:8443/a/b/c/-/merge_requests/7#note_3":                                           "review merge_requests/7#note_3",
+		"CI is red: https://github.com/o/r/actions/runs/123?pr=4 https://gitlab.com/a/b/-/pipelines/9":              "run actions/runs/123, run pipelines/9",
+		"mend cve-2026-12345 (GHSA-2c4f-23pq-x9mw), https://github.com/o/r/security/code-scanning/4 CVE-2026-12345": "finding security/code-scanning/4, finding CVE-2026-12345, finding GHSA-2C4F-23PQ-X9MW",
+	} {
+		var got []string
+		for _, c := range Cited(text) {
+			got = append(got, c.Kind+" "+c.Key)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("Cited(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestRelations(t *testing.T) {
 	finding := "The total is rounded before the discount is taken off, which loses cents."
 	author := run("author", "", 0, 1, "cart.go", "x")

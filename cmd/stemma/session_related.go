@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
+)
+
+// The limits within which sessions that were recorded before are looked at for
+// what new ones took up of them.
+const (
+	relatedFor  = 14 * 24 * time.Hour
+	maxEarlier  = 100
+	maxRelation = 100 // of one session
+)
+
+// relations finds what sessions took up of one another, and of those that were
+// recorded before and whose content is the user's own; by the key of who did.
+func (b *bench) relations(ctx context.Context, sessions ...agent.Session) (map[string][]agent.Relation, error) {
+	earlier, err := b.earlier(ctx, sessions)
+	if err != nil {
+		return nil, err
+	}
+	related := make(map[string][]agent.Relation)
+	for _, r := range agent.Relations(slices.Concat(sessions, earlier)) {
+		if len(related[r.From]) < maxRelation {
+			related[r.From] = append(related[r.From], r)
+		}
+	}
+	return related, nil
+}
+
+// earlier reads what the vault keeps of the last sessions that began before the
+// new ones ended.
+func (b *bench) earlier(ctx context.Context, sessions []agent.Session) ([]agent.Session, error) {
+	fresh := make(map[string]bool, len(sessions))
+	var first, last time.Time
+	for _, s := range sessions {
+		fresh[s.Key()] = true
+		if s.Start.IsZero() {
+			continue
+		}
+		if first.IsZero() || s.Start.Before(first) {
+			first = s.Start
+		}
+		if s.End.After(last) {
+			last = s.End
+		}
+	}
+	rows, err := b.sessionRows(ctx)
+	if err != nil || first.IsZero() {
+		return nil, err
+	}
+	since, until := when(first.Add(-relatedFor)), when(last)
+	var all []agent.Session
+	for i := range rows { // newest first
+		r := &rows[i]
+		if len(all) == maxEarlier {
+			break
+		}
+		if fresh[r.Session] || r.Start == "" || r.Start > until || r.End < since {
+			continue
+		}
+		t, err := b.tale(ctx, r.Session)
+		if err != nil {
+			return nil, err
+		}
+		s, err := b.content(ctx, t, "")
+		switch {
+		case err == nil:
+			all = append(all, s)
+		case errors.Is(err, stemma.ErrNotFound), errors.Is(err, stemma.ErrDenied):
+			// Erased, or another person's.
+		default:
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// kin is a session that took up what another one had said or done.
+type kin struct {
+	Session string `json:"session"`
+	Kind    string `json:"kind"` // what it did: "fixes", "reviews", "quotes"
+	Method  string `json:"method"`
+	Count   int    `json:"count"`
+}
+
+// takenUp gives for each session those that took up what it had said or done.
+func takenUp(all []agent.Tale) map[string][]kin {
+	by := make(map[string][]kin)
+	for _, t := range all {
+		for _, r := range t.Related {
+			by[r.Session] = append(by[r.Session], kin{t.Key, r.Kind, r.Method, r.Count})
+		}
+	}
+	return by
+}
+
+// passive says of a relation what it is from the other side.
+func passive(kind string) string {
+	switch kind {
+	case "fixes":
+		return "fixed by"
+	case "reviews":
+		return "reviewed by"
+	default:
+		return "quoted by"
+	}
+}
+
+// workedText puts into words how a session worked.
+func workedText(d agent.Derived) string {
+	parts := []string{
+		fmt.Sprintf("%d prompts, %d rewrites of own lines", d.Iterations.Prompts, d.Iterations.Rewrites),
+		testedText[d.Signals.Tested],
+	}
+	if d.Signals.ReadFirst >= 0 {
+		parts = append(parts, fmt.Sprintf("%d files read before the first edit", d.Signals.ReadFirst))
+	}
+	if d.Signals.Thinking > 0 {
+		parts = append(parts, fmt.Sprintf("%s bytes of thinking shown", count(int(d.Signals.Thinking))))
+	}
+	if n := d.Signals.Interrupted; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d turns interrupted", n))
+	}
+	if n := d.Signals.Rejected; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d calls rejected", n))
+	}
+	if len(d.Signals.Modes) > 0 {
+		parts = append(parts, "permissions "+plain(strings.Join(d.Signals.Modes, ", ")))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// text puts a relation into words.
+func (r kin) text() string {
+	what := "%s (inferred: %s, %d lines)"
+	if r.Kind == "reviews" {
+		what = "%s (inferred: %s, %d files)"
+	}
+	return fmt.Sprintf(what, plain(r.Session), plain(r.Method), r.Count)
+}
+
+// kinship is which sessions reviewed what others wrote, and fixed what others had
+// found, from both sides; and in which tree each is.
+type kinship struct {
+	took, taken map[string][]kin
+	root        map[string]int // place in the forest of the tree that a session is in
+	forest      []*agent.Node
+	committed   committed
+}
+
+func kinshipOf(all []agent.Tale) kinship {
+	k := kinship{
+		took: make(map[string][]kin), taken: takenUp(all),
+		root: make(map[string]int), forest: agent.Forest(sessionsIn(all)),
+	}
+	close := func(r kin) bool { return r.Kind == "fixes" || r.Kind == "reviews" }
+	for key, list := range k.taken {
+		k.taken[key] = slices.DeleteFunc(list, func(r kin) bool { return !close(r) })
+	}
+	for _, t := range all {
+		for _, r := range t.Related {
+			if close(kin(r)) {
+				k.took[t.Key] = append(k.took[t.Key], kin(r))
+			}
+		}
+	}
+	for i, r := range k.forest {
+		r.Each(func(n *agent.Node) { k.root[n.Key] = i })
+	}
+	return k
+}
+
+// together gives the tree that a session is in, and those of the sessions that are
+// related with one of it, and so on, in the order of the forest.
+func (k kinship) together(key string) []*agent.Node {
+	var take []int
+	for next := []string{key}; len(next) > 0; next = next[1:] {
+		i, ok := k.root[next[0]]
+		if !ok || slices.Contains(take, i) {
+			continue
+		}
+		take = append(take, i)
+		k.forest[i].Each(func(n *agent.Node) {
+			for _, r := range slices.Concat(k.took[n.Key], k.taken[n.Key]) {
+				next = append(next, r.Session)
+			}
+		})
+	}
+	slices.Sort(take)
+	trees := make([]*agent.Node, 0, len(take))
+	for _, i := range take {
+		trees = append(trees, k.forest[i])
+	}
+	return trees
+}
+
+// all gives the trees of more than one session, and those that are related with
+// another one; alone takes the others too.
+func (k kinship) all(alone bool) []*agent.Node {
+	var roots []*agent.Node
+	seen := make(map[*agent.Node]bool)
+	for _, r := range k.forest {
+		if seen[r] {
+			continue
+		}
+		group := k.together(r.Key)
+		for _, r := range group {
+			seen[r] = true
+		}
+		if alone || len(group) > 1 || len(r.Children) > 0 {
+			roots = append(roots, group...)
+		}
+	}
+	return roots
+}
+
+// fixer is the kind of a session that is in no tree and fixed what another one had
+// found.
+const fixer agent.NodeKind = "fixer"
+
+// classify tells what sessions were to others that nobody spawned for it.
+func (k kinship) classify(roots []*agent.Node) {
+	for _, root := range roots {
+		root.Each(func(n *agent.Node) {
+			for _, r := range k.took[n.Key] {
+				switch {
+				case n.Kind != "":
+				case r.Kind == "reviews":
+					n.Kind, n.Method = agent.Reviewer, r.Method
+				case r.Kind == "fixes":
+					n.Kind, n.Method = fixer, r.Method
+				}
+			}
+		})
+	}
+}

@@ -26,13 +26,17 @@ import (
 // writer says who wrote a line.
 type writer struct {
 	session string // "" for the person
-	gap     bool   // a hook around it was withheld: unknown is right
+	// gap says that a hook of a call was withheld that may have written the line, as
+	// far as anybody can tell: unknown is right.
+	gap bool
 }
+
+func (w writer) String() string { return fmt.Sprintf("%q, gap %v", w.session, w.gap) }
 
 // trueLine is a line with the truth.
 type trueLine struct {
 	text string
-	by   writer
+	by   *writer
 	// plain says that its text stands in many places: after git moved contents
 	// around, nobody can tell which is which.
 	plain bool
@@ -53,6 +57,11 @@ type world struct {
 	spool *spool.Spool
 	doing []string
 	side  int
+	// fresh are the person's lines of a file since a hook or a commit showed it;
+	// doubt says that a call that may have written it was withheld since.
+	fresh map[string][]*writer
+	doubt map[string]bool
+	dirty map[string]bool // files that differ from git's index
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -65,6 +74,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t: t, rnd: rand.New(rand.NewPCG(seed, 7)), dir: filepath.Join(root, "repo"), state: filepath.Join(root, "state"),
 		now: time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC), files: make(map[string][]trueLine),
 		seen: make(map[[32]byte][]trueLine), texts: make(map[string]trueLine),
+		fresh: make(map[string][]*writer), doubt: make(map[string]bool),
+		dirty: make(map[string]bool),
 	}
 	t.Setenv("STEMMA_DIR", w.state)
 	t.Setenv("HOME", w.state)
@@ -118,7 +129,7 @@ var everywhere = []string{"}", "", "\treturn err", "\t}", "if err != nil {"}
 
 // line makes a new line: three in ten stand in many places.
 func (w *world) line(session string, gap bool) trueLine {
-	by := writer{session: session, gap: gap}
+	by := &writer{session: session, gap: gap}
 	if w.rnd.IntN(10) < 3 {
 		return trueLine{text: everywhere[w.rnd.IntN(len(everywhere))], by: by, plain: true}
 	}
@@ -168,7 +179,7 @@ func (w *world) reread() {
 			l = strings.TrimSuffix(l, "\n")
 			known, ok := w.texts[strings.TrimLeft(l, "\t")]
 			if !ok {
-				known = trueLine{plain: true, by: writer{gap: true}} // which of many it was, git did not tell
+				known = trueLine{plain: true, by: &writer{gap: true}} // which of many it was, git did not tell
 			}
 			known.text = l
 			lines = append(lines, known)
@@ -201,11 +212,52 @@ func (w *world) change(path, session string, gap bool) {
 	}
 	at := w.rnd.IntN(len(lines) + 1)
 	for range 1 + w.rnd.IntN(6) {
-		lines = slices.Insert(lines, at, w.line(session, gap))
+		l := w.line(session, gap || session == "" && w.doubt[path])
+		if session == "" {
+			w.fresh[path] = append(w.fresh[path], l.by)
+		}
+		lines = slices.Insert(lines, at, l)
 		at++
 	}
 	w.files[path] = lines
+	w.dirty[path] = true
 	w.write(path)
+}
+
+// shown is when hooks show a file, or, of a shell, all that differ from git's index.
+func (w *world) shown(path string) {
+	for p := range w.files {
+		if p == path || path == "" && w.dirty[p] {
+			delete(w.fresh, p)
+			delete(w.doubt, p)
+		}
+	}
+}
+
+// committed is after a commit: git's hook looks, and begins a sync, which looks at
+// all files where a call was not seen whole.
+func (w *world) committed() {
+	w.healthy()
+	if len(w.doubt) > 0 {
+		w.run("sync", "--quiet")
+	}
+	clear(w.fresh)
+	clear(w.doubt)
+	clear(w.dirty)
+}
+
+// withheld is when a hook of a call is missing that may have written a file, or
+// any of them: what the person wrote there meanwhile nobody can tell from it.
+func (w *world) withheld(path string) {
+	for p := range w.files {
+		if path != "" && p != path {
+			continue
+		}
+		w.doubt[p] = true
+		for _, by := range w.fresh[p] {
+			by.gap = true
+		}
+	}
 }
 
 // hook runs a hook of an agent.
@@ -236,9 +288,14 @@ func (w *world) healthy() {
 	}
 }
 
-// agent lets a session work: three tools in ten are shells.
+// agent lets a session work: three tools in ten are shells. Of one call in forty
+// a hook is withheld, of one in forty both are, and session s4 has none at all: its
+// transcript alone tells of it.
 func (w *world) agent() {
 	session := fmt.Sprint("s", 1+w.rnd.IntN(3))
+	if w.rnd.IntN(60) == 0 {
+		session = "s4"
+	}
 	w.call++
 	call, path := w.call, w.anyFile()
 	tool, named := "Edit", path
@@ -246,20 +303,37 @@ func (w *world) agent() {
 		tool, named = "Bash", ""
 	}
 	withheld := ""
-	if w.rnd.IntN(40) == 0 {
+	switch n := w.rnd.IntN(40); {
+	case session == "s4" || n == 1:
+		withheld = "both"
+	case n == 0:
 		withheld = []string{"PreToolUse", "PostToolUse"}[w.rnd.IntN(2)]
 	}
 	w.doing = append(w.doing, fmt.Sprintf("%s %s %s %s", session, tool, path, withheld))
-	if withheld != "PreToolUse" {
+	from, before := w.tick(), string(content(w.files[path]))
+	if withheld != "PreToolUse" && withheld != "both" {
 		w.hook(session, "PreToolUse", tool, named, call)
+		w.shown(named)
+	}
+	if withheld != "" {
+		w.withheld(named)
 	}
 	w.change(path, session, withheld != "")
-	if withheld != "PostToolUse" {
+	if withheld != "PostToolUse" && withheld != "both" {
 		w.hook(session, "PostToolUse", tool, named, call)
-		return
+		if tool == "Edit" || withheld == "" {
+			w.shown(named)
+		}
 	}
-	// the session goes on: what it left open is over
-	w.hook(session, "UserPromptSubmit", "", "", 0)
+	input := map[string]any{"command": "make"}
+	if tool == "Edit" {
+		input = map[string]any{"file_path": filepath.Join(w.dir, path), "old_string": before, "new_string": string(content(w.files[path]))}
+	}
+	account{w.t, w.state, w.dir, session}.call(fmt.Sprint(call), tool, input, from, w.tick())
+	if withheld == "PostToolUse" {
+		// the session goes on: what it left open is over
+		w.hook(session, "UserPromptSubmit", "", "", 0)
+	}
 }
 
 func (w *world) human() {
@@ -276,6 +350,7 @@ func (w *world) formatter() {
 			w.files[path][i].text = "\t" + strings.TrimLeft(l.text, "\t")
 		}
 	}
+	w.dirty[path] = true
 	w.write(path)
 }
 
@@ -285,7 +360,7 @@ func (w *world) commit() bool {
 		return false
 	}
 	w.git("commit", "-qm", fmt.Sprint("work ", len(w.doing)))
-	w.healthy()
+	w.committed()
 	return true
 }
 
@@ -313,7 +388,7 @@ func (w *world) rewrite() {
 		w.agent()
 		w.git("add", "-A")
 		w.git("commit", "-q", "--amend", "-m", "amended")
-		w.healthy()
+		w.committed()
 	case 1, 2: // rebase of a branch, clean or given up
 		w.git("switch", "-qc", side)
 		work(2)
@@ -337,7 +412,7 @@ func (w *world) rewrite() {
 		w.git("merge", "-q", "--squash", side)
 		if _, err := w.tryGit("diff", "--cached", "--quiet"); err != nil {
 			w.git("commit", "-qm", "squashed "+side)
-			w.healthy()
+			w.committed()
 		}
 	case 4: // cherry-pick
 		w.git("switch", "-qc", side)
@@ -370,7 +445,7 @@ func (w *world) rewrite() {
 		work(2)
 		w.git("reset", "-q", "--soft", "HEAD~1")
 		w.git("commit", "-q", "--amend", "-m", "both")
-		w.healthy()
+		w.committed()
 	case 8: // a merge
 		w.git("switch", "-qc", side)
 		work(1)
@@ -380,7 +455,7 @@ func (w *world) rewrite() {
 		w.commit()
 		w.git("merge", "-q", "-X", "theirs", "-m", "merged "+side, side)
 	}
-	w.healthy()
+	w.committed()
 	w.reread()
 }
 
@@ -393,20 +468,22 @@ type score struct {
 	unknown, all, inGaps int
 }
 
+// run runs stemma by the clock of this world.
+func (w *world) run(args ...string) []byte {
+	w.t.Helper()
+	var out, errOut bytes.Buffer
+	if code := executeAt(w.t.Context(), append([]string{"-R", w.dir}, args...), &out, &errOut, w.tick); code != exitOK {
+		w.t.Fatalf("stemma %s: exit %d: %s", strings.Join(args, " "), code, errOut.String())
+	}
+	return out.Bytes()
+}
+
 // judge compares what stemma says of every line at HEAD with the truth.
 func (w *world) judge() score {
 	w.t.Helper()
 	w.commit()
 	w.reread()
-	run := func(args ...string) []byte {
-		w.t.Helper()
-		var out, errOut bytes.Buffer
-		if code := execute(w.t.Context(), append([]string{"-R", w.dir}, args...), &out, &errOut); code != exitOK {
-			w.t.Fatalf("stemma %s: exit %d: %s", strings.Join(args, " "), code, errOut.String())
-		}
-		return out.Bytes()
-	}
-	run("sync", "--quiet")
+	w.run("sync", "--quiet")
 	var s score
 	for path, truth := range w.files {
 		if len(truth) == 0 {
@@ -421,7 +498,7 @@ func (w *world) judge() score {
 				Part   *struct{ Session, Via string }
 			}
 		}
-		if err := json.Unmarshal(run("blame", "--json", path), &told); err != nil {
+		if err := json.Unmarshal(w.run("blame", "--json", path), &told); err != nil {
 			w.t.Fatal(err)
 		}
 		if len(told.Lines) != len(truth) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,11 +23,17 @@ type options struct {
 	noRefresh bool
 	color     string
 	out, err  io.Writer
+	now       func() time.Time
 }
 
 // execute runs one command line and gives the exit code.
 func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
-	o := &options{out: out, err: errOut}
+	return executeAt(ctx, args, out, errOut, time.Now)
+}
+
+// executeAt is execute by another clock: what is seen of a work tree is as of now.
+func executeAt(ctx context.Context, args []string, out, errOut io.Writer, now func() time.Time) int {
+	o := &options{out: out, err: errOut, now: now}
 	root := newRoot(o)
 	root.SetArgs(args)
 	root.SetOut(out)

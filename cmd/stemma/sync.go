@@ -32,6 +32,12 @@ type synced struct {
 	Gaps    map[string]int `json:"gaps"`    // commits by reason
 	Damaged int            `json:"damaged"` // parts of the spool that can not be read
 	Purged  int64          `json:"purged"`  // bytes
+	// Compared counts the sessions whose transcripts were compared with what their
+	// hooks reported, Unread the others, by reason, and Unreported the calls that
+	// no hook reported and that were not known yet.
+	Compared   int            `json:"compared"`
+	Unread     map[string]int `json:"unread"`
+	Unreported int            `json:"unreported"`
 	// Recorded counts the attribution statements that the log has of these commits.
 	Recorded int `json:"recorded"`
 	// Told are the parts of sessions that were told, Waiting counts the sessions of
@@ -59,6 +65,9 @@ and editors saw of its files, and writes one small note for each commit to
 refs/notes/stemma: sessions, pseudonyms and ranges of lines, never a prompt, an
 address or a line of code. From then on every command tells agents' lines from
 people's, in this clone and in every one that fetches the notes.
+
+Before that, what the hooks reported is compared with the agents' own transcripts:
+what a call wrote that no hook reported is never a person's.
 
 Commits that a rewrite left behind get their note too: from them the lines of a
 squashed or rebased commit are resolved. Running it again, or several at once,
@@ -113,7 +122,7 @@ in, and all are pushed. --dry-run shows what would be written.`,
 // syncAll attributes commits, records their attribution, tells sessions, and
 // purges what is over its time and was told.
 func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry bool) (synced, error) {
-	done, err := b.sync(ctx, s, dry)
+	done, err := b.sync(ctx, s, dry, o.now)
 	if err != nil {
 		return done, err
 	}
@@ -138,8 +147,8 @@ func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry boo
 }
 
 // sync attributes the commits that were made since the spool begins.
-func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, error) {
-	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int), Told: []live.Row{}, Problems: []string{}}
+func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() time.Time) (synced, error) {
+	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int), Unread: make(map[string]int), Told: []live.Row{}, Problems: []string{}}
 	since, err := b.spooledSince(s, &done)
 	if err != nil {
 		return done, err
@@ -156,12 +165,16 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 		return done, err
 	}
 	done.Same = len(commits) - len(open)
-	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me()}
+	unread, err := b.compare(ctx, s, dry, &done)
+	if err != nil {
+		return done, err
+	}
+	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me(), Unread: unread, Pauses: spool.Pauses(filepath.Dir(s.Dir()), filepath.Base(s.Dir()))}
 	tip, err := b.ownNotesTip(ctx)
 	if err != nil {
 		return done, err
 	}
-	write := make(map[string][]byte)
+	write, doubt := make(map[string][]byte), make(map[string][]string)
 	for r, err := range capture.Attribute(ctx, cfg, open) {
 		if err != nil {
 			return done, err
@@ -183,9 +196,19 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool) (synced, err
 		}
 		write[r.Commit] = blob
 		done.Commits = append(done.Commits, syncedOf(r))
+		for tree, paths := range r.Doubt {
+			doubt[tree] = append(doubt[tree], paths...)
+		}
 	}
 	if dry {
 		return done, nil
+	}
+	config, _ := os.UserConfigDir() // without one there are no patterns of the user's
+	for tree, paths := range doubt {
+		slices.Sort(paths)
+		if err := s.Look(tree, slices.Compact(paths), config, now()); err != nil && !errors.Is(err, stemma.ErrNotFound) {
+			b.say(err.Error()) // what is written later is unknown too, no more
+		}
 	}
 	return done, b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()})
 }
@@ -394,6 +417,12 @@ func (o *options) showSynced(done synced) {
 	}
 	if done.Recorded > 0 {
 		fmt.Fprintf(o.out, "%s statements are in the log: stemma verify <commit>\n", count(done.Recorded))
+	}
+	if done.Unreported > 0 {
+		fmt.Fprintf(o.out, "  no hook reported %s calls that transcripts tell of\n", count(done.Unreported))
+	}
+	for _, why := range slices.Sorted(maps.Keys(done.Unread)) {
+		fmt.Fprintf(o.out, "  %s sessions are known by their hooks alone: %s\n", count(done.Unread[why]), plain(why))
 	}
 	for _, g := range slices.Sorted(maps.Keys(done.Gaps)) {
 		fmt.Fprintf(o.out, "  gap in %d commits: %s\n", done.Gaps[g], plain(g))

@@ -528,7 +528,9 @@ const ownNotes = native.Ref
 
 // capturedNote gives the bytes of the note on a commit.
 func capturedNote(r capture.Result, algorithm int) ([]byte, error) {
-	return native.Encode(native.FromEvidence(r.Evidence, algorithm, r.Input))
+	n := native.FromEvidence(r.Evidence, algorithm, r.Input)
+	n.Uncompared = r.Uncompared
+	return native.Encode(n)
 }
 
 // ownNotesTip gives the commit that the ref of stemma's own notes points to; ""

@@ -50,6 +50,9 @@ type Writer struct {
 	// back then belong to whoever wrote them first.
 	Loose bool
 	May   []int // who may have written it, where Owner is Nobody
+	// Told gives who wrote a line, where something else than the states tells: an
+	// agent's own account of a call that no state shows. nil tells of none.
+	Told func(line []byte) (Mark, bool)
 }
 
 func (w Writer) mark() Mark { return Mark{Owner: w.Owner, Edited: Base, May: w.May} }
@@ -87,6 +90,7 @@ func (r *Replay) Step(content []byte, w Writer) {
 	s.moved()
 	s.cameBack()
 	s.indented()
+	s.told()
 	s.edits()
 	for i := range s.marks {
 		if !s.known[i] {
@@ -395,6 +399,37 @@ func (s *step) indented() {
 			i++
 		case znkr.Insert:
 			j++
+		}
+	}
+}
+
+// told settles lines that something else tells of. What stands beside them and
+// has too little in it to be told from others may be whose they are.
+func (s *step) told() {
+	if s.writer.Told == nil {
+		return
+	}
+	for _, h := range s.changed {
+		var by []int
+		for n := h.at; n < h.end; n++ {
+			if s.known[n] {
+				continue
+			}
+			if m, ok := s.writer.Told(s.after[n]); ok {
+				s.settle(n, m)
+				by = append(append(by, m.May...), m.Owner)
+			}
+		}
+		by = slices.DeleteFunc(by, func(owner int) bool { return owner < 0 })
+		if len(by) == 0 {
+			continue
+		}
+		slices.Sort(by)
+		may := slices.Compact(append(by, s.writer.May...))
+		for n := h.at; n < h.end; n++ {
+			if !s.known[n] && !telling(s.after[n]) {
+				s.settle(n, Mark{Owner: Nobody, Edited: Base, May: may})
+			}
 		}
 	}
 }

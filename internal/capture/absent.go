@@ -2,13 +2,16 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attribution"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
 )
@@ -16,7 +19,8 @@ import (
 // A file that no hook ever saw was written by no agent that has hooks. Its added
 // lines are a person's, by inference, where all of this holds: the commit was made
 // on this machine by "git commit"; capture was healthy from its parent on; no
-// agent's call that may have written anything went unseen; and the lines stand in
+// agent's call that may have written it went unseen, by its hooks and by what its
+// transcript tells; and the lines stand in
 // no other commit from which git could have brought them: a squash, a cherry-pick,
 // a stash, a revert. Otherwise they are left open.
 
@@ -33,11 +37,16 @@ type elsewhere struct {
 // came back.
 const lookBack = 50
 
-// untouched claims, for the person, the added lines of a file that no hook saw.
+// untouched claims the added lines of a file that no hook saw: for the person,
+// or for the sessions whose calls no hook reported.
 func (e *evidence) untouched(ctx context.Context, f git.FileDiff) error {
-	tree, from, ok := e.quiet(ctx)
-	if !ok || !e.healthy(tree, from, e.until) {
+	tree, from, ok := e.quiet()
+	if !ok {
 		return nil
+	}
+	since, err := e.uncommittedSince(ctx, place{tree, f.Path}, e.parent.ID, from)
+	if err != nil {
+		return err
 	}
 	content, err := e.Repo.File(ctx, e.commit.ID, f.Path, maxBlob)
 	if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
@@ -46,18 +55,40 @@ func (e *evidence) untouched(ctx context.Context, f git.FileDiff) error {
 	if err != nil {
 		return err
 	}
-	lines := strings.SplitAfter(string(content), "\n")
+	lines := bytes.SplitAfter(content, []byte("\n"))
+	p, told := place{tree, f.Path}, e.from(place{tree, f.Path}, e.until)
+	if may := e.may(p, since, e.until, nil); len(may) > 0 {
+		e.doubt(p)
+		return e.unreported(ctx, f, content, told, nobody(e.faultIn(p, since, e.until), may...))
+	}
+	healthy, some := e.healthy(tree, from, e.until), false
 	added := make(map[string]bool)
 	for _, r := range f.Ranges {
 		for n := r.Start; n <= r.End && n <= len(lines); n++ {
-			if tells(lines[n-1]) {
-				added[strings.TrimSpace(lines[n-1])] = true
+			if told != nil {
+				if _, ok := told(lines[n-1]); ok {
+					some = true
+					continue
+				}
+			}
+			if l := string(lines[n-1]); tells(l) {
+				added[strings.TrimSpace(l)] = true
 			}
 		}
 	}
+	if !healthy && !some {
+		return nil
+	}
 	brought, err := e.brought(ctx, f.Path, added)
-	if err != nil || brought {
+	switch {
+	case err != nil:
 		return err
+	case some && (brought || !healthy):
+		return e.unreported(ctx, f, content, told, nobody(""))
+	case some:
+		return e.unreported(ctx, f, content, told, writer{attribution.Writer{Owner: e.person(), Person: true, Loose: true}, ""})
+	case brought:
+		return nil
 	}
 	c := notes.Claim{Path: f.Path, Class: stemma.ClassHuman, Session: -1, Person: e.Person, Strength: stemma.Strength{
 		Tier: stemma.TierClaimed, Assertion: stemma.Inferred, Confidence: 0.9,
@@ -69,18 +100,27 @@ func (e *evidence) untouched(ctx context.Context, f git.FileDiff) error {
 	return nil
 }
 
+// unreported claims the added lines of a file, some of which calls wrote, or may
+// have written, that were not seen whole; the others are the writer's.
+func (e *evidence) unreported(ctx context.Context, f git.FileDiff, content []byte, told func([]byte) (attribution.Mark, bool), w writer) error {
+	base, err := e.Repo.File(ctx, e.parent.ID, cmp.Or(f.OldPath, f.Path), maxBlob)
+	if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
+		return err
+	}
+	w.Told = told
+	fmt.Fprintf(e.input, "%q unreported\n", f.Path)
+	e.addMarks(f, attribution.NewReplay(base).Marks(content, w.Writer), w.fault)
+	return nil
+}
+
 // quiet finds the work tree in which the commit was made, and from when on its
-// lines were written; false where it was not made here by a person, or where an
-// agent's call went unseen meanwhile.
-func (e *evidence) quiet(ctx context.Context) (tree string, from time.Time, ok bool) {
-	if !slices.Contains(made, e.actions[e.commit.ID]) || len(e.commit.Parents) != 1 {
+// lines were written; false where it was not made here by a person, or in the
+// middle of an agent's call.
+func (e *evidence) quiet() (tree string, from time.Time, ok bool) {
+	if !slices.Contains(made, e.actions[e.commit.ID]) || e.parent == nil || len(e.commit.Parents) != 1 {
 		return "", from, false
 	}
-	parent, err := e.Repo.Commit(ctx, e.commit.Parents[0])
-	if err != nil || parent.Problem != "" {
-		return "", from, false
-	}
-	from = time.Unix(parent.Committer.Time, 0)
+	from = time.Unix(e.parent.Committer.Time, 0)
 	// git's own hook tells in which tree the commit was made.
 	for t, looks := range e.health {
 		for _, h := range looks {
@@ -93,11 +133,8 @@ func (e *evidence) quiet(ctx context.Context) (tree string, from time.Time, ok b
 		return "", from, false
 	}
 	for _, w := range e.windows[tree] {
-		if w.from.Before(e.until) && w.to.After(from) && w.shell && w.fault != "" {
+		if w.fault == "" && w.from.Before(e.until) && w.to.After(e.until) {
 			return "", from, false
-		}
-		if w.from.Before(e.until) && w.to.After(e.until) {
-			return "", from, false // in the middle of an agent's call
 		}
 	}
 	return tree, from, true

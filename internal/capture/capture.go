@@ -34,6 +34,11 @@ type Config struct {
 	Blob func(digest string) ([]byte, error)
 	// Person is the pseudonym of the person at this machine.
 	Person string
+	// Unread are the sessions whose transcripts could not be compared with what
+	// their hooks reported, by key: see [Compare].
+	Unread map[string]string
+	// Pauses are when capture was paused: what was written then is nobody's.
+	Pauses []spool.Interval
 }
 
 // Result is what was captured of one commit.
@@ -44,6 +49,14 @@ type Result struct {
 	Evidence notes.Evidence
 	// Input is the hex SHA-256 over the states that it was made from.
 	Input string
+	// Uncompared are the keys of the sessions that were at work meanwhile and whose
+	// transcripts were not compared: that they wrote no more than their hooks
+	// reported rests on the hooks alone.
+	Uncompared []string
+	// Doubt are files, by work tree, in which a call may have written that was not
+	// seen whole: those of which lines are unknown, and others that were at work. A
+	// look at them now tells what is written later from that.
+	Doubt map[string][]string
 }
 
 // Attribute attributes these commits, in the order of their times, and leaves
@@ -52,7 +65,7 @@ type Result struct {
 func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Result, error] {
 	return func(yield func(Result, error) bool) {
 		fail := func(err error) { yield(Result{}, fmt.Errorf("attribute what was captured: %w", err)) }
-		t, err := read(cfg.Records)
+		t, err := read(cfg.Records, cfg.Pauses)
 		if err != nil {
 			fail(err)
 			return
@@ -164,6 +177,8 @@ type file struct {
 	replay *attribution.Replay
 	now    []byte    // the content of the last state
 	from   time.Time // when that was so
+	began  time.Time // the first from
+	since  time.Time // from when on what is not committed at began can be
 	next   int       // index of the first state that was not replayed
 	told   int       // pieces of the replay that other files know
 }
@@ -173,15 +188,38 @@ type file struct {
 const maxBlob = spool.MaxFile
 
 // owners are the numbers of sessions, then the person, then the person as an
-// editor saw it.
-func (w *work) person() int { return len(w.sessions) }
-func (w *work) seen() int   { return len(w.sessions) + 1 }
+// editor saw it, then the sessions as their transcripts tell of them.
+func (w *work) person() int               { return len(w.sessions) }
+func (w *work) seen() int                 { return len(w.sessions) + 1 }
+func (w *work) toldOwner(session int) int { return len(w.sessions) + 2 + session }
+
+// sessionOf gives the session that an owner is, and whether a transcript tells
+// so; -1 where the owner is none.
+func (w *work) sessionOf(owner int) (session int, told bool) {
+	switch {
+	case owner < w.person():
+		return owner, false
+	case owner > w.seen():
+		return owner - w.seen() - 1, true
+	default:
+		return -1, false
+	}
+}
 
 // commit attributes one commit.
 func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, bool, error) {
 	// Commits are stamped in seconds: what was seen in the same one counts.
 	until := time.Unix(c.Committer.Time+1, 0).Add(-1)
 	e := &evidence{work: w, commit: c, until: until, gaps: make(map[string]bool), input: sha256.New()}
+	if len(c.Parents) > 0 {
+		parent, err := w.Repo.Commit(ctx, c.Parents[0])
+		if err != nil && !errors.Is(err, stemma.ErrNotFound) {
+			return Result{}, false, err
+		}
+		if err == nil && parent.Problem == "" {
+			e.parent = parent
+		}
+	}
 	var touched []place
 	for _, f := range d.Files {
 		if f.Added == 0 || len(f.Ranges) == 0 {
@@ -302,6 +340,9 @@ func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 		}
 		if at := time.Unix(parent.Committer.Time, 0); at.Before(first.at) {
 			f.from = at
+			if f.since, err = w.uncommittedSince(ctx, p, parent.ID, at); err != nil {
+				return err
+			}
 			f.now, err = w.Repo.File(ctx, parent.ID, p.path, maxBlob)
 			if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
 				return err
@@ -309,9 +350,10 @@ func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 		}
 	}
 	if f.from.IsZero() {
-		f.from, f.next = first.at, 1
+		f.from, f.since, f.next = first.at, first.at, 1
 		f.now, _ = w.content(first) // what is not held any more is a file without lines of its own
 	}
+	f.began = f.from
 	f.replay = attribution.NewReplay(f.now)
 	w.files[p] = f
 	return nil
@@ -411,7 +453,7 @@ func nobody(fault string, may ...int) writer {
 // which was seen at from.
 func (w *work) writer(p place, s state, from time.Time) writer {
 	if s.phase == spool.Save {
-		return writer{attribution.Writer{Owner: w.seen(), Person: true}, ""}
+		return writer{attribution.Writer{Owner: w.seen(), Person: true, Told: w.from(p, s.at)}, ""}
 	}
 	if s.phase == spool.After && s.session >= 0 {
 		own := w.windowOf(p.tree, s)
@@ -429,9 +471,12 @@ func (w *work) writer(p place, s state, from time.Time) writer {
 			if from.Before(own.from) {
 				return nobody("the content before the tool was not seen", s.session)
 			}
+			if others := w.unseen(p, from, s.at, s.session); len(others) > 0 {
+				return nobody(faultTold, append(others, s.session)...)
+			}
 			return writer{attribution.Writer{Owner: s.session}, ""}
 		}
-		if others := w.open(p, s.at, own); len(others) > 0 {
+		if others := append(w.open(p, s.at, own), w.unseen(p, from, s.at, s.session)...); len(others) > 0 {
 			return nobody("two agents were at work at once", append(others, s.session)...)
 		}
 		return writer{attribution.Writer{Owner: s.session, Loose: true}, ""}
@@ -444,8 +489,14 @@ func (w *work) between(p place, from, to time.Time) writer {
 	if !w.ordered(from, to) {
 		return nobody(gapSetBack, w.atWork(p)...)
 	}
-	if may := w.may(p, from, to, nil); len(may) > 0 {
-		return nobody(w.faultIn(p, from, to), may...)
+	since := from
+	if f := w.files[p]; f != nil && from.Equal(f.began) {
+		since = f.since // what was not committed then may be older
+	}
+	if may := w.may(p, since, to, nil); len(may) > 0 {
+		n := nobody(w.faultIn(p, since, to), may...)
+		n.Told = w.from(p, to)
+		return n
 	}
 	switch open := w.open(p, to, nil); len(open) {
 	case 0:
@@ -457,7 +508,18 @@ func (w *work) between(p place, from, to time.Time) writer {
 	if !w.healthy(p.tree, from, to) {
 		return nobody("it is not known that capture was healthy")
 	}
-	return writer{attribution.Writer{Owner: w.person(), Person: true, Loose: true}, ""}
+	return writer{attribution.Writer{Owner: w.person(), Person: true, Loose: true, Told: w.from(p, to)}, ""}
+}
+
+// unseen gives other sessions with a call in an interval that no hook reported.
+func (w *work) unseen(p place, from, to time.Time, but int) []int {
+	var unseen []int
+	for _, c := range w.windows[p.tree] {
+		if c.fault == faultTold && c.session != but && c.touches(p.path) && c.from.Before(to) && c.to.After(from) {
+			unseen = append(unseen, c.session)
+		}
+	}
+	return unseen
 }
 
 // windowOf is the call whose end the state was seen at.
@@ -534,12 +596,45 @@ type hashed interface {
 type evidence struct {
 	*work
 	commit *git.Commit
+	parent *git.Commit // the first; nil where it has none or is not there
 	until  time.Time
 	want   []wanted
 	claims []notes.Claim
 	gaps   map[string]bool
+	doubts map[string][]string
 	input  hashed
 	other  elsewhere
+}
+
+// maxDoubt is how many files of a work tree are looked at for one doubt.
+const maxDoubt = 256
+
+func (e *evidence) doubt(p place) {
+	if e.doubts == nil {
+		e.doubts = make(map[string][]string)
+	}
+	if e.doubts[p.tree] == nil {
+		e.doubts[p.tree] = e.lately(p.tree)
+	}
+	if !slices.Contains(e.doubts[p.tree], p.path) {
+		e.doubts[p.tree] = append(e.doubts[p.tree], p.path)
+	}
+}
+
+// lately gives the files of a work tree that were seen last, the youngest first.
+func (w *work) lately(tree string) []string {
+	var paths []string
+	for p := range w.states {
+		if p.tree == tree {
+			paths = append(paths, p.path)
+		}
+	}
+	last := func(path string) time.Time {
+		states := w.states[place{tree, path}]
+		return states[len(states)-1].at
+	}
+	slices.SortFunc(paths, func(a, b string) int { return cmp.Or(last(b).Compare(last(a)), cmp.Compare(a, b)) })
+	return paths[:min(len(paths), maxDoubt)]
 }
 
 // claim claims the added lines of one file.
@@ -549,6 +644,9 @@ func (e *evidence) claim(want wanted, content []byte) {
 		fmt.Fprintf(e.input, "%q %d %s %s\n", want.place.path, s.at.UnixNano(), s.phase, s.file.Blob)
 	}
 	w := e.between(want.place, f.from, e.until)
+	if w.fault != "" {
+		e.doubt(want.place)
+	}
 	e.addMarks(want.diff, f.replay.Marks(content, w.Writer), w.fault)
 }
 
@@ -584,11 +682,14 @@ func (e *evidence) add(path string, ranges []notes.Range, m attribution.Mark, fa
 		return
 	}
 	c := notes.Claim{Path: path, Ranges: ranges, Session: -1}
-	person := func(owner int) bool { return owner >= e.person() }
+	person := func(owner int) bool { return owner == e.person() || owner == e.seen() }
 	strength := func(owner int) {
 		c.Strength = stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Observed, Confidence: 1}
 		if owner == e.person() {
 			c.Strength.Assertion, c.Strength.Confidence = stemma.Inferred, 0.9
+		}
+		if _, told := e.sessionOf(owner); told {
+			c.Strength.Assertion, c.Strength.Confidence = stemma.Inferred, 0.8
 		}
 	}
 	switch {
@@ -599,25 +700,33 @@ func (e *evidence) add(path string, ranges []notes.Range, m attribution.Mark, fa
 		if fault != "" {
 			e.gaps[fault] = true
 		}
-		for _, s := range m.May {
-			if !person(s) {
-				c.Session = s
-				e.claims = append(e.claims, c)
+		var may []int
+		for _, owner := range m.May {
+			if s, _ := e.sessionOf(owner); s >= 0 {
+				may = append(may, s)
 			}
+		}
+		slices.Sort(may)
+		for _, s := range slices.Compact(may) {
+			c.Session = s
+			e.claims = append(e.claims, c)
 		}
 		return
 	case m.Edited != attribution.Base:
 		c.Class = stemma.ClassAIEdited
-		c.Session, c.Person = m.Owner, e.Person
+		by := m.Owner
 		if person(m.Owner) {
-			c.Session = m.Edited
+			by = m.Edited
 		}
+		c.Session, _ = e.sessionOf(by)
+		c.Person = e.Person
 		strength(m.Owner)
 	case person(m.Owner):
 		c.Class, c.Person = stemma.ClassHuman, e.Person
 		strength(m.Owner)
 	default:
-		c.Class, c.Session = stemma.ClassAI, m.Owner
+		c.Class = stemma.ClassAI
+		c.Session, _ = e.sessionOf(m.Owner)
 		strength(m.Owner)
 	}
 	e.claims = append(e.claims, c)
@@ -642,5 +751,5 @@ func (e *evidence) result() (Result, bool, error) {
 		}
 		out.Claims[i].Session = number[s]
 	}
-	return Result{Commit: e.commit.ID, Evidence: out, Input: hex.EncodeToString(e.input.Sum(nil))}, true, nil
+	return Result{Commit: e.commit.ID, Evidence: out, Input: hex.EncodeToString(e.input.Sum(nil)), Uncompared: e.uncompared(), Doubt: e.doubts}, true, nil
 }

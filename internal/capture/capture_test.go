@@ -371,7 +371,7 @@ func TestFileThatNoHookSaw(t *testing.T) {
 	// a shell whose second hook is missing may have written anything
 	d.tool("s1", "Bash", "", func() {}, "PostToolUse")
 	d.write("late.go", "package late\n\nvar whoKnows = true\n")
-	want(t, d.lines(d.commit("late")))
+	want(t, d.lines(d.commit("late")), "late.go 1-3 unknown s1", "gap: the hook after the tool is missing")
 }
 
 func TestCommitThatCameFromElsewhereIsNotThePersons(t *testing.T) {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
@@ -58,21 +60,29 @@ type timeline struct {
 	states   map[place][]state
 	windows  map[string][]*window // by tree
 	health   map[string][]health  // by tree
-	mixed    []span               // in which time does not tell the order
-	faults   []string             // records that could not be read
+	told     map[git.Line][]toldBy
+	pauses   []spool.Interval
+	mixed    []span   // in which time does not tell the order
+	faults   []string // records that could not be read
 }
+
+// Why a call was not seen whole.
+const (
+	faultNoBefore = "the hook before the tool is missing"
+	faultNoAfter  = "the hook after the tool is missing"
+)
 
 // longCall is after how long a call whose end was never seen is taken to be
 // over: agents end a tool sooner.
 const longCall = 10 * time.Minute
 
-// read makes a timeline of records.
-func read(records iter.Seq2[spool.Stored, error]) (*timeline, error) {
+// read makes a timeline of records, and of when capture was paused.
+func read(records iter.Seq2[spool.Stored, error], pauses []spool.Interval) (*timeline, error) {
 	t := &timeline{
 		byID: make(map[[2]string]int), states: make(map[place][]state),
-		windows: make(map[string][]*window), health: make(map[string][]health),
+		windows: make(map[string][]*window), health: make(map[string][]health), told: make(map[git.Line][]toldBy), pauses: pauses,
 	}
-	var all []spool.Record
+	var all, told []spool.Record
 	for r, err := range records {
 		var fault *spool.DecodeError
 		if errors.As(err, &fault) {
@@ -82,6 +92,10 @@ func read(records iter.Seq2[spool.Stored, error]) (*timeline, error) {
 		if err != nil {
 			return nil, err
 		}
+		if r.Phase == spool.Told {
+			told = append(told, r.Record)
+			continue
+		}
 		r.Payload = nil // a day of payloads does not fit into memory
 		all = append(all, r.Record)
 	}
@@ -89,9 +103,16 @@ func read(records iter.Seq2[spool.Stored, error]) (*timeline, error) {
 	// moment stay in the order in which they were written.
 	slices.SortStableFunc(all, func(a, b spool.Record) int { return a.Time.Compare(b.Time) })
 	open := make(map[string]map[[2]any]*window)
+	heard := newReported()
 	for i := range all {
 		t.take(&all[i], open)
+		agent := all[i].AgentKey()
+		heard.add(agent, &all[i])
 	}
+	slices.SortStableFunc(told, func(a, b spool.Record) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Session, b.Session), strings.Compare(a.Call, b.Call))
+	})
+	t.tell(told, heard)
 	return t, nil
 }
 
@@ -121,7 +142,7 @@ func (t *timeline) take(r *spool.Record, open map[string]map[[2]any]*window) {
 	case spool.Before:
 		w := t.window(r, session)
 		w.from, w.to = r.Time, r.Time.Add(longCall)
-		w.fault = cmp.Or(fault(r), "the hook after the tool is missing")
+		w.fault = cmp.Or(fault(r), faultNoAfter)
 		calls[key] = w
 	case spool.After:
 		w, ok := calls[key]
@@ -135,7 +156,7 @@ func (t *timeline) take(r *spool.Record, open map[string]map[[2]any]*window) {
 		case r.Shell || len(r.Files) > 0:
 			w = t.window(r, session)
 			w.from, w.to = t.lastOf(r.Tree, session, r.Time), r.Time
-			w.fault = "the hook before the tool is missing"
+			w.fault = faultNoBefore
 		}
 		for _, f := range r.Files {
 			w.paths[f.Path] = true
@@ -147,6 +168,14 @@ func (t *timeline) take(r *spool.Record, open map[string]map[[2]any]*window) {
 				w.to = r.Time
 				delete(calls, k)
 			}
+		}
+	}
+	for _, path := range r.Same {
+		p := place{r.Tree, path}
+		if n := len(t.states[p]); n > 0 {
+			f := t.states[p][n-1].file
+			f.Found, f.Was = false, ""
+			t.states[p] = append(t.states[p], state{at: r.Time, phase: spool.Other, session: -1, file: f})
 		}
 	}
 	for _, f := range r.Files {
@@ -232,8 +261,10 @@ const hookDelay = 5 * time.Second
 // healthy reports whether capture was as it was installed at both ends of an
 // interval and at every look between.
 func (t *timeline) healthy(tree string, from, to time.Time) bool {
-	if !t.ordered(from, to) {
-		return false
+	for _, p := range t.pauses {
+		if !p.From.After(to) && !p.To.Before(from) {
+			return false
+		}
 	}
 	begun, ended := false, false
 	for _, h := range t.health[tree] {
@@ -250,4 +281,9 @@ func (t *timeline) healthy(tree string, from, to time.Time) bool {
 		}
 	}
 	return begun && ended
+}
+
+// paused reports whether capture was paused at a time.
+func (t *timeline) paused(at time.Time) bool {
+	return slices.ContainsFunc(t.pauses, func(p spool.Interval) bool { return p.Holds(at) })
 }

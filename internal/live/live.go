@@ -189,7 +189,7 @@ func (r *run) collect() error {
 		if err != nil {
 			return err
 		}
-		if rec.Session == "" || rec.Agent == spool.AgentEditor {
+		if rec.Session == "" || rec.Agent == spool.AgentEditor || rec.Phase == spool.Told {
 			continue
 		}
 		row := r.journal.see(rec.Record, r.Place)

@@ -61,7 +61,7 @@ func Capture(in Input) error {
 	h := hooked{Input: in, call: c, settings: readSettings(in.Home)}
 	h.record = Record{
 		Time: in.Now().UTC(), Machine: machine(), Agent: in.Agent, Foreign: c.foreign, Event: c.event,
-		Phase: c.phase, Session: c.session, Parent: c.parent, ParentBy: c.parentBy, Exports: c.exports, Tool: c.tool, Call: c.id, Dir: c.dir, Shell: c.shell, Model: c.model, Payload: payload,
+		Phase: c.phase, Session: c.session, Parent: c.parent, ParentBy: c.parentBy, Exports: c.exports, Tool: c.tool, Call: c.id, Dir: c.dir, Shell: c.shell, Model: c.model, Transcript: c.account, Payload: payload,
 	}
 	h.inherit()
 	switch {
@@ -160,13 +160,7 @@ func (h *hooked) spool(p Place, rels []string, own bool) error {
 	if err != nil {
 		return err
 	}
-	more := readSettings(s.dir)
-	b := &binder{
-		hooked: h, spool: s, place: p, record: h.record,
-		exclude: parseRules(slices.Concat(h.settings.Exclude, more.Exclude)),
-	}
-	b.record.Tree = p.Tree
-	b.record.Gaps = slices.Clone(h.record.Gaps)
+	b := h.binder(s, p)
 	for _, rel := range rels {
 		b.snapshot(rel, false)
 	}
@@ -178,6 +172,42 @@ func (h *hooked) spool(p Place, rels []string, own bool) error {
 	}
 	s.remember(p)
 	return s.Append(b.record)
+}
+
+// Look keeps the content of files of a work tree of the repository as they are at
+// a time, as a hook does: what is written later is told from what was there. config
+// is the user's configuration folder, as in [Input]. Paused, it keeps nothing.
+func (s *Spool) Look(tree string, paths []string, config string, now time.Time) error {
+	p, err := Find(tree)
+	if err != nil {
+		return err
+	}
+	home := filepath.Dir(s.dir)
+	h := &hooked{Input: Input{Home: home, Config: config}, settings: readSettings(home)}
+	if p.Folder() != filepath.Base(s.dir) || h.excludes(p) || Paused(home, p.Folder()) {
+		return nil
+	}
+	h.record = Record{Time: now.UTC(), Machine: machine(), Agent: AgentSelf, Event: "look", Phase: Other, Tree: p.Tree}
+	b := h.binder(s, p)
+	for _, rel := range paths {
+		b.snapshot(rel, false)
+	}
+	if len(b.record.Files) == 0 {
+		return nil
+	}
+	return s.Append(b.record)
+}
+
+// binder makes the maker of a record.
+func (h *hooked) binder(s *Spool, p Place) *binder {
+	more := readSettings(s.dir)
+	b := &binder{
+		hooked: h, spool: s, place: p, record: h.record,
+		exclude: parseRules(slices.Concat(h.settings.Exclude, more.Exclude)),
+	}
+	b.record.Tree = p.Tree
+	b.record.Gaps = slices.Clone(h.record.Gaps)
+	return b
 }
 
 // keep appends a record to the spool in a folder below Home.

@@ -361,7 +361,7 @@ func TestPayloadsOfEachAgent(t *testing.T) {
 		},
 		{
 			"claudecode", "", `{"session_id":"s","hook_event_name":"UserPromptSubmit","transcript_path":"/w/GitHub.copilot-chat/transcripts/s.jsonl"}`,
-			call{session: "s", phase: Prompt, foreign: "copilot-vscode"},
+			call{session: "s", phase: Prompt, foreign: "copilot-vscode", account: "/w/GitHub.copilot-chat/transcripts/s.jsonl"},
 		},
 		{
 			"gemini", "", `{"session_id":"s","hook_event_name":"BeforeTool","tool_name":"replace","tool_input":{"file_path":"/r/a"},"cwd":"/r"}`,

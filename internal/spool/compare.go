@@ -11,11 +11,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // slack is by how much the clock that stamps files may be behind the one that
 // this process reads: file systems stamp with the time of the last tick.
 const slack = 20 * time.Millisecond
+
+// maxSame is how many files a record names that are as they were.
+const maxSame = 256
 
 // treeState is what a hook remembers of a work tree before a tool runs.
 type treeState struct {
@@ -49,10 +53,17 @@ func (b *binder) compare() {
 		held := b.lastHeld()
 		for _, rel := range slices.Sorted(maps.Keys(now.Dirty)) {
 			s := now.Dirty[rel]
-			if held[rel] != s && !b.take(rel) {
+			switch {
+			case held[rel] == s && utf8.ValidString(rel):
+				b.record.Same = append(b.record.Same, rel)
+			case held[rel] == s:
+			case !b.take(rel):
 				continue
 			}
 			state.Held[rel] = s
+		}
+		if len(b.record.Same) > maxSame {
+			b.record.Same = nil
 		}
 		if err := b.writeState(path, state); err != nil {
 			b.gap("before the tool: "+err.Error(), "")

@@ -76,7 +76,7 @@ func (s *Spool) Erase(match func(Record) bool) (Erased, error) {
 			return done, err
 		}
 	}
-	return done, nil
+	return done, s.eraseTranscripts(match)
 }
 
 // without gives the records of a segment that do not match, as they are on disk,
@@ -109,6 +109,9 @@ func without(data []byte, name string, match func(Record) bool, taken, kept map[
 // sweep finishes what an erasure that was stopped has left.
 func (s *Spool) sweep() error {
 	left, _ := filepath.Glob(filepath.Join(s.dir, "segments", "*"+replaced)) // the pattern is fixed
+	if _, err := os.Lstat(filepath.Join(s.dir, transcripts+replaced)); err == nil {
+		left = append(left, filepath.Join(s.dir, transcripts+replaced))
+	}
 	for _, old := range left {
 		was, err := os.Stat(old)
 		if err != nil {

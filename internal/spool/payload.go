@@ -23,6 +23,7 @@ type call struct {
 	dir      string
 	foreign  string
 	model    string
+	account  string // where the agent keeps its transcript
 	phase    Phase
 	paths    []string // of files that the tool is about to write or has written
 	// shell says that the tool may write files which it does not name.
@@ -160,6 +161,7 @@ func parse(agent, name string, payload []byte) call {
 	_ = json.Unmarshal(f.Model, &c.model) // an object of tomorrow's: none
 	c.tool = cmp.Or(f.Tool, f.ToolCamel)
 	c.id = f.ID
+	c.account = f.Transcript
 	c.dir = f.Dir
 	if c.dir == "" && len(f.Roots) > 0 {
 		c.dir = f.Roots[0]

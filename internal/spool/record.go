@@ -41,10 +41,16 @@ type Record struct {
 	Call    string `json:"call,omitempty"`  // the agent's id of the tool call
 	Shell   bool   `json:"shell,omitempty"` // the tool may write files that it does not name
 	Model   string `json:"model,omitempty"` // as the payload names it
-	Dir     string `json:"dir,omitempty"`   // working directory of the agent
-	Tree    string `json:"tree,omitempty"`  // top of the work tree that the files are in
-	Files   []File `json:"files,omitempty"`
-	Gaps    []Gap  `json:"gaps,omitempty"`
+	// Transcript is where the agent says that it keeps its own account of the
+	// session.
+	Transcript string `json:"transcript,omitempty"`
+	Dir        string `json:"dir,omitempty"`  // working directory of the agent
+	Tree       string `json:"tree,omitempty"` // top of the work tree that the files are in
+	Files      []File `json:"files,omitempty"`
+	// Same are files that a look at the whole work tree found as they were when they
+	// were seen last, of those that differ from git's index; none where they are many.
+	Same []string `json:"same,omitempty"`
+	Gaps []Gap    `json:"gaps,omitempty"`
 	// SetBack is the latest time of the records before this one, where that is
 	// later: a clock was set back, or those of two machines differ. It is set by
 	// Append. From Time to SetBack the order of events can not be told by time.
@@ -72,6 +78,10 @@ const (
 	Stop   Phase = "stop"   // a turn or a session ended
 	Save   Phase = "save"   // an editor saved a file that a person edited
 	Other  Phase = "other"  // anything else, also what tomorrow's versions send
+	// Told is a call that no hook reported when the agent's own transcript was
+	// compared with what the hooks did; its Time is when the call began. No hook
+	// makes it.
+	Told Phase = "told"
 )
 
 // State is what a hook found at a path.
@@ -113,6 +123,9 @@ const (
 // AgentGit is the agent of records that git's own hooks make: they show that
 // capture was as it was installed.
 const AgentGit = "git"
+
+// AgentSelf is the agent of records that [Spool.Look] makes.
+const AgentSelf = "stemma"
 
 // Gap is something that could not be captured. Lines that may have been written
 // in a gap are unknown, never a person's.

@@ -37,6 +37,12 @@ const (
 	// MethodBetween gives a line to the person at the machine, because no agent
 	// was at work while capture was healthy.
 	MethodBetween = "captured: no agent was at work"
+	// MethodHooksAlone is MethodBetween where the transcript of a session that was
+	// at work meanwhile could not be compared with what its hooks reported.
+	MethodHooksAlone = "captured: no agent was at work, by the hooks alone"
+	// MethodTold gives a line to the session whose transcript says that it put it
+	// there, in a call that no hook reported.
+	MethodTold = "captured: told by the session's transcript"
 	// MethodSaved gives a line to the person whose editor reported the save.
 	MethodSaved = "captured: saved by an editor"
 	// MethodOpen says that the session may have written lines in a gap.
@@ -54,6 +60,9 @@ type Note struct {
 	Input string `json:"input"`
 	// Gaps are reasons why lines are unknown, each once.
 	Gaps []string `json:"gaps,omitempty"`
+	// Uncompared are the keys of sessions that were at work meanwhile, and whose
+	// transcripts were not compared with what their hooks reported.
+	Uncompared []string `json:"uncompared,omitempty"`
 }
 
 // Session is a session that wrote lines, or may have.
@@ -78,6 +87,7 @@ type Part struct {
 	Session  int   // index into Sessions, or -1
 	Person   int   // index into People, or -1
 	Observed bool  // the person's editor reported it
+	Told     bool  // the session's transcript tells it, and no hook
 	May      []int // sessions that may have written unknown lines
 }
 
@@ -94,6 +104,7 @@ type partJSON struct {
 	Session  *int         `json:"session,omitempty"`
 	Person   *int         `json:"person,omitempty"`
 	Observed bool         `json:"observed,omitempty"`
+	Told     bool         `json:"told,omitempty"`
 	May      []int        `json:"may,omitempty"`
 }
 
@@ -104,7 +115,7 @@ func (f File) MarshalJSON() ([]byte, error) {
 		j.Path, j.PathBytes = "", base64.StdEncoding.EncodeToString([]byte(f.Path))
 	}
 	for _, p := range f.Own {
-		part := partJSON{Ranges: formatRanges(p.Ranges), Class: p.Class, Observed: p.Observed, May: p.May}
+		part := partJSON{Ranges: formatRanges(p.Ranges), Class: p.Class, Observed: p.Observed, Told: p.Told, May: p.May}
 		if p.Session >= 0 {
 			part.Session = &p.Session
 		}
@@ -134,7 +145,7 @@ func (f *File) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("path %q", f.Path)
 	}
 	for _, p := range j.Lines {
-		part := Part{Class: p.Class, Session: -1, Person: -1, Observed: p.Observed, May: p.May}
+		part := Part{Class: p.Class, Session: -1, Person: -1, Observed: p.Observed, Told: p.Told, May: p.May}
 		var err error
 		if part.Ranges, err = parseRanges(p.Ranges); err != nil {
 			return fmt.Errorf("%q: %w", f.Path, err)
@@ -201,6 +212,7 @@ func FromEvidence(e notes.Evidence, algorithm int, input string) Note {
 	files := make(map[string]int)
 	for _, c := range e.Claims {
 		p := Part{Ranges: c.Ranges, Class: c.Class, Session: c.Session, Person: -1, Observed: c.Class == stemma.ClassHuman && c.Strength.Assertion == stemma.Observed}
+		p.Told = c.Class == stemma.ClassAI && c.Strength.Assertion == stemma.Inferred
 		if c.Person != "" {
 			i, ok := people[c.Person]
 			if !ok {
@@ -351,10 +363,14 @@ func (Source) Decode(_ string, blob []byte) (notes.Evidence, error) {
 				c.Person = n.People[p.Person]
 			}
 			switch {
+			case p.Told:
+				c.Strength = told(stemma.Inferred, MethodTold, 0.8)
 			case p.Class != stemma.ClassHuman:
 				c.Strength = told(stemma.Observed, MethodCaptured, 1)
 			case p.Observed:
 				c.Strength = told(stemma.Observed, MethodSaved, 1)
+			case len(n.Uncompared) > 0:
+				c.Strength = told(stemma.Inferred, MethodHooksAlone, 0.9)
 			default:
 				c.Strength = told(stemma.Inferred, MethodBetween, 0.9)
 			}

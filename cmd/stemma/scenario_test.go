@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,22 +142,6 @@ func (s *story) tool(session, tool, path string, act func()) {
 	hook("PostToolUse")
 }
 
-// unheard lets a session work while no hook runs: only its transcript tells.
-func (s *story) unheard(session, tool string, input map[string]any, act func()) {
-	s.t.Helper()
-	s.call++
-	from := s.tick()
-	act()
-	account{s.t, filepath.Dir(s.home), s.dir, session}.call(fmt.Sprint(s.call), tool, input, from, s.tick())
-}
-
-// edit is an unheard Edit: lines in the place of a line.
-func (s *story) edit(session, path, old, new string, lines ...string) {
-	s.t.Helper()
-	input := map[string]any{"file_path": filepath.Join(s.dir, path), "old_string": old, "new_string": new}
-	s.unheard(session, "Edit", input, func() { s.put(path, lines...) })
-}
-
 // agent lets a session write a file.
 func (s *story) agent(session, path string, lines ...string) {
 	s.t.Helper()
@@ -205,11 +190,14 @@ func (s *story) want(path string, lines ...string) {
 	}
 }
 
-// stories are the scenarios, numbered as they were collected from other tools' tests.
-var stories = []struct {
+// told is a story with its name.
+type told struct {
 	name string
 	tell func(*story)
-}{
+}
+
+// stories are the scenarios, numbered as they were collected from other tools' tests.
+var stories = []told{
 	{"01 a person edits an agent's line before the commit", func(s *story) {
 		s.agent("s1", "a.go", "total := price * count", "return total")
 		s.put("a.go", "total := price * count * tax", "return total")
@@ -598,57 +586,6 @@ var stories = []struct {
 			}
 		}
 	}},
-	{"unheard: both hooks of an edit are missing, and the transcript has its lines", func(s *story) {
-		s.agent("s1", "a.go", "alpha := one()")
-		s.edit("s1", "a.go", "alpha := one()", "alpha := one()\nif unheard(alpha) {\n}", "alpha := one()", "if unheard(alpha) {", "}")
-		s.put("a.go", "alpha := one()", "if unheard(alpha) {", "}", "mine := byHand()")
-		s.commit("work")
-		s.want("a.go", "s1: alpha := one()", "s1: if unheard(alpha) {", "?: }", "?: mine := byHand()")
-	}},
-	{"unheard: a whole session, in files that no hook ever saw", func(s *story) {
-		s.edit("s9", "a.go", "nothing", "alpha := unheard(one)", "alpha := unheard(one)")
-		s.put("b.go", "mine := byHand(two)")
-		s.commit("work")
-		s.want("a.go", "s9: alpha := unheard(one)")
-		s.want("b.go", "ada: mine := byHand(two)")
-	}},
-	{"unheard: written before a commit of something else, committed after it", func(s *story) {
-		s.unheard("s9", "Write", map[string]any{"file_path": filepath.Join(s.dir, "a.go"), "content": "alpha := unheard(one)\n"}, func() { s.put("a.go", "alpha := unheard(one)") })
-		s.put("b.go", "mine := byHand(two)")
-		s.git("add", "b.go")
-		s.committed("commit", "-qm", "mine")
-		s.agent("s1", "c.go", "other := thing()")
-		s.commit("the rest")
-		s.want("a.go", "?: alpha := unheard(one)")
-		s.want("b.go", "ada: mine := byHand(two)")
-	}},
-	{"unheard: and moved by hand to another name", func(s *story) {
-		s.edit("s9", "a.go", "nothing", "alpha := unheard(oneAndTwo)", "alpha := unheard(oneAndTwo)")
-		s.put("a.go")
-		s.put("b.go", "alpha := unheard(oneAndTwo)", "mine := byHand(two)")
-		s.commit("work")
-		s.want("b.go", "?: alpha := unheard(oneAndTwo)", "ada: mine := byHand(two)")
-	}},
-	{"unheard: a shell, while a person writes too", func(s *story) {
-		s.agent("s1", "a.go", "alpha := one()")
-		s.unheard("s9", "Bash", map[string]any{"command": "make"}, func() { s.put("a.go", "alpha := one()", "beta := unheard(two)") })
-		s.put("b.go", "mine := byHand(two)")
-		s.commit("work")
-		s.put("b.go", "mine := byHand(two)", "more := byHand(three)")
-		s.commit("more")
-		s.want("a.go", "s1: alpha := one()", "?: beta := unheard(two)")
-		s.want("b.go", "?: mine := byHand(two)", "ada: more := byHand(three)")
-	}},
-	{"unheard: what the transcript told stays when it is gone", func(s *story) {
-		s.edit("s9", "a.go", "nothing", "alpha := unheard(one)", "alpha := unheard(one)")
-		s.commit("work")
-		s.blame("a.go")
-		if err := os.RemoveAll(filepath.Dir(account{s.t, filepath.Dir(s.home), s.dir, "s9"}.path())); err != nil {
-			s.t.Fatal(err)
-		}
-		s.git("update-ref", "-d", "refs/notes/stemma")
-		s.want("a.go", "s9: alpha := unheard(one)")
-	}},
 	{"extra: the same message twice", func(s *story) {
 		s.agent("s1", "a.go", "alpha := one()")
 		s.commit("work")
@@ -695,7 +632,7 @@ func TestStories(t *testing.T) {
 	}
 	t.Setenv("STEMMA_DIR", root)
 	t.Setenv("HOME", root)
-	for _, story := range stories {
+	for _, story := range slices.Concat(stories, unheard) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			story.tell(newStory(t, filepath.Join(root, "spool")))

@@ -17,6 +17,7 @@ const (
 	EdgeRan          EdgeKind = "RAN"
 	EdgeUsed         EdgeKind = "USED"
 	EdgeDirectedBy   EdgeKind = "DIRECTED_BY"
+	EdgeToldBy       EdgeKind = "TOLD_BY"
 	EdgeSupersededBy EdgeKind = "SUPERSEDED_BY"
 	EdgeConfiguredBy EdgeKind = "CONFIGURED_BY"
 	EdgeWrittenBy    EdgeKind = "WRITTEN_BY"
@@ -54,6 +55,7 @@ var ends = map[EdgeKind][][2]NodeKind{
 	EdgeRan:          {{KindSession, KindAgent}},
 	EdgeUsed:         {{KindSession, KindModel}},
 	EdgeDirectedBy:   {{KindSession, KindPerson}},
+	EdgeToldBy:       {{KindSession, KindSession}},
 	EdgeSupersededBy: {{KindSession, KindSession}},
 	EdgeConfiguredBy: {{KindSession, KindConfig}, {KindRun, KindConfig}, {KindDeployment, KindConfig}, {KindChange, KindConfig}},
 	EdgeWrittenBy:    {{KindCommit, KindSession}, {KindCommit, KindTurn}, {KindCommit, KindPerson}},

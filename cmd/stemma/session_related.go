@@ -155,6 +155,8 @@ type kinship struct {
 	root        map[string]int // place in the forest of the tree that a session is in
 	forest      []*agent.Node
 	committed   committed
+	exchanges   []agent.Exchange
+	told        map[string][]string // the sessions that one exchanged messages with
 }
 
 func kinshipOf(all []agent.Tale) kinship {
@@ -176,11 +178,31 @@ func kinshipOf(all []agent.Tale) kinship {
 	for i, r := range k.forest {
 		r.Each(func(n *agent.Node) { k.root[n.Key] = i })
 	}
+	k.exchanges, k.told = agent.Exchanges(sessionsIn(all)), make(map[string][]string)
+	for _, e := range k.exchanges {
+		k.told[e.From], k.told[e.To] = append(k.told[e.From], e.To), append(k.told[e.To], e.From)
+	}
 	return k
 }
 
+// messages gives what sessions of trees said to others, and were told.
+func (k kinship) messages(roots []*agent.Node) []treeMessages {
+	in := make(map[string]bool)
+	for _, r := range roots {
+		r.Each(func(n *agent.Node) { in[n.Key] = true })
+	}
+	all := []treeMessages{}
+	for _, e := range k.exchanges {
+		if in[e.From] || in[e.To] {
+			all = append(all, treeMessages{e.From, e.To, len(e.Messages), when(e.Messages[0].Time), when(e.Messages[len(e.Messages)-1].Time)})
+		}
+	}
+	return all
+}
+
 // together gives the tree that a session is in, and those of the sessions that are
-// related with one of it, and so on, in the order of the forest.
+// related or exchanged messages with one of it, and so on, in the order of the
+// forest.
 func (k kinship) together(key string) []*agent.Node {
 	var take []int
 	for next := []string{key}; len(next) > 0; next = next[1:] {
@@ -193,6 +215,7 @@ func (k kinship) together(key string) []*agent.Node {
 			for _, r := range slices.Concat(k.took[n.Key], k.taken[n.Key]) {
 				next = append(next, r.Session)
 			}
+			next = append(next, k.told[n.Key]...)
 		})
 	}
 	slices.Sort(take)
@@ -203,8 +226,8 @@ func (k kinship) together(key string) []*agent.Node {
 	return trees
 }
 
-// all gives the trees of more than one session, and those that are related with
-// another one; alone takes the others too.
+// all gives the trees of more than one session, and those that are related or
+// exchanged messages with another one; alone takes the others too.
 func (k kinship) all(alone bool) []*agent.Node {
 	var roots []*agent.Node
 	seen := make(map[*agent.Node]bool)
@@ -216,7 +239,7 @@ func (k kinship) all(alone bool) []*agent.Node {
 		for _, r := range group {
 			seen[r] = true
 		}
-		if alone || len(group) > 1 || len(r.Children) > 0 {
+		if alone || len(group) > 1 || len(r.Children) > 0 || len(k.told[r.Key]) > 0 {
 			roots = append(roots, group...)
 		}
 	}

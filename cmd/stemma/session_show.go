@@ -61,7 +61,8 @@ With --prompts, prompts and answers are shown as the vault keeps them, redacted.
 Those of another person are shown with a --reason alone, and a signed statement
 in the log says first that you asked, and why: whoever owns the session sees it
 here. With --timeline, the turns of all sessions of its tree
-and of its commits are shown in the order of time, between the commits.`,
+and of its commits, and what sessions of one team said to one another, are shown
+in the order of time, between the commits.`,
 		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --timeline",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -291,6 +292,7 @@ type moment struct {
 	Time    string `json:"time"`
 	Session string `json:"session,omitempty"`
 	Turn    int    `json:"turn,omitempty"`
+	To      string `json:"to,omitempty"` // of a message: the session that was told
 	Commit  string `json:"commit,omitempty"`
 	What    string `json:"what"`
 	at      time.Time
@@ -315,7 +317,19 @@ func (o *options) showTimeline(ctx context.Context, b *bench, all []agent.Tale, 
 			keys[other.Key] = true
 		}
 	}
+	exchanges := agent.Exchanges(sessionsIn(all))
+	for _, peer := range agent.Peers(exchanges, keys) {
+		keys[peer] = true
+	}
 	var moments []moment
+	for _, e := range exchanges {
+		if !keys[e.From] && !keys[e.To] {
+			continue
+		}
+		for _, m := range e.Messages {
+			moments = append(moments, moment{Session: e.From, To: e.To, at: m.Time, Time: when(m.Time), What: messageText(m)})
+		}
+	}
 	for _, other := range all {
 		if !keys[other.Key] {
 			continue
@@ -357,12 +371,24 @@ func (o *options) showTimeline(ctx context.Context, b *bench, all []agent.Tale, 
 	defer out.Flush()
 	for _, m := range moments {
 		who := plain(m.Session) + fmt.Sprintf(" turn %d", m.Turn)
+		if m.To != "" {
+			who = plain(m.Session) + " -> " + plain(m.To)
+		}
 		if m.Commit != "" {
 			who = p.in("33", "commit "+short(m.Commit))
 		}
 		fmt.Fprintf(out, "%s  %s  %s\n", fit(dash(m.Time), 20), who, plain(m.What))
 	}
 	return nil
+}
+
+// messageText is a message between sessions without its words.
+func messageText(m agent.Message) string {
+	size := int64(0)
+	if m.Text != nil {
+		size = m.Text.Size
+	}
+	return fmt.Sprintf("%s, %s", cmp.Or(m.Kind, "message"), several(int(size), "byte"))
 }
 
 // commitsOf gives the commits of sessions: those that evidence names, and those

@@ -44,6 +44,15 @@ type treeCount struct {
 	Committed stemma.Lines `json:"committed"`
 }
 
+// treeMessages is what one session said to another, and is part of no tree.
+type treeMessages struct {
+	From  string `json:"from"`
+	To    string `json:"to"` // agent/team/name where the session is not known
+	Count int    `json:"messages"`
+	First string `json:"first"`
+	Last  string `json:"last"`
+}
+
 func countOf(m agent.Measure, c stemma.Lines) treeCount {
 	return treeCount{m.Turns, m.Calls, m.Added, m.Removed, m.Files, m.Usage, c}
 }
@@ -82,8 +91,11 @@ found, are concluded from what they read and from prompts that quote, and are
 part of the picture whoever began them: they are shown with what they did, and
 their trees stand together.
 
+Messages between sessions of a team stand below the trees. They make no session
+the child of another, and count nowhere.
+
 Without a session all trees of more than one session are shown, and those that
-are related so.`,
+are related so, or exchanged messages.`,
 		Example: "  stemma session tree\n  stemma session tree 0b5e6c1a --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -120,15 +132,17 @@ are related so.`,
 }
 
 func (o *options) showTrees(roots []*agent.Node, k kinship) error {
+	messages := k.messages(roots)
 	if o.json {
 		trees := []treeNode{}
 		for _, r := range roots {
 			trees = append(trees, nodeOf(r, k))
 		}
 		return printJSON(o.out, struct {
-			Schema string     `json:"schema"`
-			Trees  []treeNode `json:"trees"`
-		}{"stemma.session-tree/v1", trees})
+			Schema   string         `json:"schema"`
+			Trees    []treeNode     `json:"trees"`
+			Messages []treeMessages `json:"messages"`
+		}{"stemma.session-tree/v1", trees, messages})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -139,6 +153,9 @@ func (o *options) showTrees(roots []*agent.Node, k kinship) error {
 	for _, r := range roots {
 		k.print(out, p, r, "", "")
 		fmt.Fprintf(out, "in all   %s\n", measureText(r.All, k.committed.all(r)))
+	}
+	for _, m := range messages {
+		fmt.Fprintf(out, "told     %s -> %s  %s\n", plain(m.From), plain(m.To), several(m.Count, "message"))
 	}
 	if len(roots) == 0 {
 		fmt.Fprintln(o.err, "stemma: no session spawned another one")

@@ -27,7 +27,7 @@ func Fold(known []Session, r Reading) []Session {
 
 func foldSession(s, more Session) Session {
 	// What is carried over in the state is in every reading, the newest last.
-	turns, compactions, gaps, changes, total := s.Turns, s.Compactions, s.Gaps, s.Changes, s.Total
+	turns, compactions, messages, gaps, changes, total := s.Turns, s.Compactions, s.Messages, s.Gaps, s.Changes, s.Total
 	s = more
 	if s.Total == nil {
 		s.Total = total
@@ -42,6 +42,7 @@ func foldSession(s, more Session) Session {
 		}
 	}
 	s.Compactions = append(slices.Clone(compactions), more.Compactions...)
+	s.Messages = append(slices.Clone(messages), more.Messages...)
 	s.Gaps = slices.Clone(gaps)
 	for _, g := range more.Gaps {
 		s.Gaps = addGap(s.Gaps, g)

@@ -20,6 +20,9 @@ func Join(a, b Session) Session {
 	if s.Parent == nil {
 		s.Parent = a.Parent
 	}
+	if s.Team == nil {
+		s.Team = a.Team
+	}
 	s.Turns = nil
 	at := make(map[string]int)
 	for _, t := range slices.Concat(a.Turns, b.Turns) {
@@ -55,12 +58,31 @@ func Join(a, b Session) Session {
 			s.Compactions = append(slices.Clone(s.Compactions), c)
 		}
 	}
+	s.Messages = joinMessages(a.Messages, b.Messages)
 	for _, c := range a.Changes {
 		if !slices.Contains(s.Changes, c) {
 			s.Changes = append(slices.Clone(s.Changes), c)
 		}
 	}
 	return s
+}
+
+// joinMessages gives each message of two readings once. The turns that they
+// name are those of the readings.
+func joinMessages(a, b []Message) []Message {
+	if len(a) == 0 {
+		return b
+	}
+	all := slices.Clone(a)
+	for _, m := range b {
+		if !slices.ContainsFunc(a, func(have Message) bool {
+			return have.Time.Equal(m.Time) && have.Received == m.Received && have.Session == m.Session && have.Name == m.Name && have.Call == m.Call
+		}) {
+			all = append(all, m)
+		}
+	}
+	slices.SortStableFunc(all, func(x, y Message) int { return x.Time.Compare(y.Time) })
+	return all
 }
 
 // joinTurn puts two readings of one turn together: one has more of it.

@@ -24,6 +24,9 @@ type Session struct {
 	// Compactions are the places where the agent replaced its context by a
 	// summary, in order.
 	Compactions []Compaction `json:"compactions,omitempty"`
+	// Team is nil where the transcript names none; Messages are in order.
+	Team     *Team     `json:"team,omitempty"`
+	Messages []Message `json:"messages,omitempty"`
 	// Changes are the pull requests that the tool itself noted, by URL.
 	Changes []string `json:"changes,omitempty"`
 	// Total is what the tool counts for the session as a whole, where it does not
@@ -69,6 +72,7 @@ const (
 	FromTask    Origin = "task"    // what another session delegated
 	FromCommand Origin = "command" // a command of the tool, such as /review
 	FromTool    Origin = "tool"    // the tool itself: a notification, a summary
+	FromPeer    Origin = "peer"    // another session of the team
 )
 
 // Turn is one prompt and everything the agent did until it answered.
@@ -306,11 +310,14 @@ type Test struct {
 // Spawn is a session that a call asked for.
 type Spawn struct {
 	Session string `json:"session,omitempty"` // the agent's own id; "" where it is not told
-	Role    string `json:"role,omitempty"`
-	Name    string `json:"name,omitempty"` // what the task is called
-	Task    *Text  `json:"task,omitempty"` // what was delegated
-	Result  *Text  `json:"result,omitempty"`
-	Status  string `json:"status,omitempty"` // as the transcript has it
+	// Team and Member name a session that joins a team, where its id is not told.
+	Team   string `json:"team,omitempty"`
+	Member string `json:"member,omitempty"`
+	Role   string `json:"role,omitempty"`
+	Name   string `json:"name,omitempty"` // what the task is called
+	Task   *Text  `json:"task,omitempty"` // what was delegated
+	Result *Text  `json:"result,omitempty"`
+	Status string `json:"status,omitempty"` // as the transcript has it
 	// Tokens is what the parent's transcript says the child used in all. It is
 	// shown beside the child's own count and never added to it.
 	Tokens int64 `json:"tokens,omitempty"`

@@ -30,6 +30,7 @@ type carried struct {
 	Title   string            `json:"title,omitempty"`
 	Parent  *Parent           `json:"parent,omitempty"`
 	Base    Base              `json:"base,omitzero"`
+	Team    *Team             `json:"team,omitempty"`
 	Start   time.Time         `json:"start,omitzero"`
 	End     time.Time         `json:"end,omitzero"`
 	Index   int               `json:"index,omitempty"`
@@ -68,7 +69,7 @@ func (s State) resume(agent string) *Builder {
 	for _, c := range s.Works {
 		w := b.Session(c.ID)
 		w.s.Version, w.s.Title, w.s.Parent, w.s.Base = c.Version, c.Title, c.Parent, c.Base
-		w.s.Start, w.s.End = c.Start, c.End
+		w.s.Start, w.s.End, w.s.Team = c.Start, c.End, c.Team
 		w.index = max(0, c.Index)
 		w.mode, w.power, w.model = c.Mode, c.Effort, c.Model
 		for _, o := range c.Open {
@@ -119,7 +120,7 @@ func (b *Builder) state() State {
 			s.Last = i + 1
 		}
 		c := carried{
-			ID: w.s.ID, Version: w.s.Version, Title: w.s.Title, Parent: w.s.Parent, Base: w.s.Base,
+			ID: w.s.ID, Version: w.s.Version, Title: w.s.Title, Parent: w.s.Parent, Base: w.s.Base, Team: w.s.Team,
 			Start: w.s.Start, End: w.s.End, Index: w.index,
 			Open: w.open, Using: w.using, Done: w.done, Memo: w.memo, Mode: w.mode, Effort: w.power, Model: w.model,
 		}

@@ -47,6 +47,12 @@ type Delta struct {
 	Commits []DeltaCommit `json:"commits"`
 	// Related are sessions whose answers or files this one took up, inferred.
 	Related []DeltaRelation `json:"related"`
+	// Team is the team of sessions that it is one of; null where none is told.
+	// Messages are what it said to others and they to it, without the words, and
+	// MessagesCut counts those that there was no room for.
+	Team        *Team          `json:"team,omitempty"`
+	Messages    []DeltaMessage `json:"messages,omitempty"`
+	MessagesCut int            `json:"messagesCut,omitempty"`
 	// Derived is what was concluded from the content of the session as a whole, as
 	// far as it was read; null where only a part was. The last stands.
 	Derived *Derived            `json:"derived"`
@@ -59,6 +65,17 @@ type DeltaRelation struct {
 	Kind    string `json:"kind"`
 	Method  string `json:"method"`
 	Count   int    `json:"count"` // lines that are quoted, or files in common
+}
+
+// DeltaMessage is a message between sessions; see [Message].
+type DeltaMessage struct {
+	Turn     int     `json:"turn"`
+	Time     *string `json:"time,omitempty"`
+	Received bool    `json:"received,omitempty"`
+	Session  string  `json:"session,omitempty"` // key of the other session's node
+	Name     string  `json:"name,omitempty"`    // in the team
+	Kind     string  `json:"kind,omitempty"`
+	Bytes    int64   `json:"bytes"`
 }
 
 // DeltaCommit is a commit with lines that the session wrote.
@@ -162,6 +179,9 @@ type DeltaSpawn struct {
 	Call    string `json:"call,omitempty"`
 	Role    string `json:"role,omitempty"`
 	Status  string `json:"status,omitempty"`
+	// Team and Member name a session that joins a team, where its id is not told.
+	Team   string `json:"team,omitempty"`
+	Member string `json:"member,omitempty"`
 }
 
 // DeltaGap is a gap without its place in a file that nobody else has.
@@ -264,6 +284,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		// Only the first part replaces, and has what is of no turn.
 		d.Whole, d.Total, d.Derived = false, nil, nil
 		d.Compactions, d.Gaps, d.Config, d.Commits = []Compaction{}, []DeltaGap{}, []ConfigDigest{}, []DeltaCommit{}
+		d.Messages, d.MessagesCut = nil, 0
 		d.Related = []DeltaRelation{}
 	}
 }
@@ -334,6 +355,18 @@ func deltaOf(s Session, told Told) Delta {
 		use := useOf(*s.Total)
 		d.Total = &use
 	}
+	d.Team = s.Team
+	for _, m := range s.delivered() {
+		if len(d.Messages) >= maxFiles {
+			d.MessagesCut++
+			continue
+		}
+		told := DeltaMessage{Turn: m.Turn, Time: stamp(m.Time), Received: m.Received, Name: m.Name, Kind: m.Kind, Bytes: sizeOf(m.Text)}
+		if m.Session != "" {
+			told.Session = stemma.SessionID(s.Agent, m.Session).Key
+		}
+		d.Messages = append(d.Messages, told)
+	}
 	for _, g := range s.Gaps {
 		d.Gaps = append(d.Gaps, DeltaGap{g.Kind, g.Reason, g.Count, g.Bytes})
 	}
@@ -378,7 +411,7 @@ func turnOf(s Session, t *Turn, held []string, goesOn bool) DeltaTurn {
 			d.Tests = append(d.Tests, *c.Test)
 		}
 		if c.Spawn != nil && len(d.Spawned) < maxFiles {
-			spawned := DeltaSpawn{Call: clean(c.ID, 256), Role: clean(c.Spawn.Role, 256), Status: clean(c.Spawn.Status, 64)}
+			spawned := DeltaSpawn{Call: clean(c.ID, 256), Role: clean(c.Spawn.Role, 256), Status: clean(c.Spawn.Status, 64), Team: clean(c.Spawn.Team, 256), Member: clean(c.Spawn.Member, 256)}
 			if c.Spawn.Session != "" {
 				spawned.Session = stemma.SessionID(s.Agent, c.Spawn.Session).Key
 			}
@@ -528,8 +561,8 @@ func (d Delta) Validate() error {
 			return bad(fmt.Sprintf("/turns/%d/index", i), "want turns by index, from 1")
 		}
 		last = t.Index
-		if !slices.Contains([]Origin{"", FromPerson, FromTask, FromCommand, FromTool}, t.Origin) {
-			return bad(fmt.Sprintf("/turns/%d/origin", i), "want one of: person, task, command, tool")
+		if !slices.Contains([]Origin{"", FromPerson, FromTask, FromCommand, FromTool, FromPeer}, t.Origin) {
+			return bad(fmt.Sprintf("/turns/%d/origin", i), "want one of: person, task, command, tool, peer")
 		}
 		for j, f := range t.Files {
 			if rel, ok := within("", f.Path); !ok || rel != f.Path {
@@ -542,6 +575,14 @@ func (d Delta) Validate() error {
 			if rel, ok := within("", r.Path); !ok || rel != r.Path {
 				return bad(fmt.Sprintf("/turns/%d/rewrites/%d/path", i, j), "want a path within the working directory")
 			}
+		}
+	}
+	if d.Team != nil && d.Team.Name == "" {
+		return bad("/team/name", "missing or empty")
+	}
+	for i, m := range d.Messages {
+		if m.Turn < 0 || m.Bytes < 0 || m.Session == "" && m.Name == "" {
+			return bad(fmt.Sprintf("/messages/%d", i), "want a turn, bytes, and the other session or its name")
 		}
 	}
 	for i, c := range d.Commits {

@@ -161,6 +161,11 @@ func (d Delta) session() Session {
 		use := d.Total.use()
 		s.Total = &use
 	}
+	s.Team = d.Team
+	for _, m := range d.Messages {
+		_, id, _ := strings.Cut(m.Session, "/")
+		s.Messages = append(s.Messages, Message{Turn: m.Turn, Time: timeOf(m.Time), Received: m.Received, Session: id, Name: m.Name, Kind: m.Kind, Text: sized(m.Bytes)})
+	}
 	for _, g := range d.Gaps {
 		s.Gaps = addGap(s.Gaps, Gap{Kind: g.Kind, Reason: g.Reason, Count: g.Count, Bytes: g.Bytes})
 	}
@@ -207,7 +212,7 @@ func (t DeltaTurn) turn() *Turn {
 	for _, sp := range t.Spawned {
 		take(KindSpawn)
 		_, id, _ := strings.Cut(sp.Session, "/")
-		turn.Calls = append(turn.Calls, &Call{ID: sp.Call, Name: "spawn", Kind: KindSpawn, Spawn: &Spawn{Session: id, Role: sp.Role, Status: sp.Status}})
+		turn.Calls = append(turn.Calls, &Call{ID: sp.Call, Name: "spawn", Kind: KindSpawn, Spawn: &Spawn{Session: id, Role: sp.Role, Status: sp.Status, Team: sp.Team, Member: sp.Member}})
 	}
 	for _, kind := range slices.Sorted(maps.Keys(left)) {
 		for range min(left[kind], maxCalls) {

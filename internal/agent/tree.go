@@ -101,6 +101,7 @@ func Forest(sessions []Session) []*Node {
 		}
 	}
 	ours := slices.Clone(order)
+	joined := func(n *Node, c *Call) *Node { return nodes[memberOf(sessions, n, c)] }
 	for _, n := range ours {
 		if p := n.Session.Parent; p != nil && p.Session != "" {
 			parent := node(keyOf(p.Agent, n.Session.Agent, p.Session))
@@ -113,7 +114,7 @@ func Forest(sessions []Session) []*Node {
 		for _, t := range n.Session.Turns {
 			for _, c := range t.Calls {
 				if c.Spawn != nil {
-					spawn(n, c, node)
+					spawn(n, c, node, joined)
 				}
 			}
 		}
@@ -149,11 +150,13 @@ func keyOf(agent, fallback, id string) string {
 
 // spawn links a call that asked for a session with that session. A call whose
 // session nothing names is a child of its own, known by the call.
-func spawn(n *Node, c *Call, node func(string) *Node) {
+func spawn(n *Node, c *Call, node func(string) *Node, joined func(*Node, *Call) *Node) {
 	var child *Node
 	switch {
 	case c.Spawn.Session != "":
 		child = node(n.Session.Agent + "/" + c.Spawn.Session)
+	case c.Spawn.Member != "" && joined(n, c) != nil:
+		child = joined(n, c)
 	case c.ID == "" || c.Outcome == OutcomeNone:
 		return
 	default:
@@ -171,6 +174,31 @@ func spawn(n *Node, c *Call, node func(string) *Node) {
 		// Told by the parent only: shown, and not summed. See Spawn.Tokens.
 		child.Status = strings.TrimSpace(child.Status + " (its transcript is missing)")
 	}
+}
+
+// memberOf gives the key of the session that joined a team under the name that a
+// call gave it: the only one of that name, or the first that began after the
+// call. It is "" where that is not to be told.
+func memberOf(sessions []Session, n *Node, c *Call) string {
+	var found *Session
+	several := false
+	for i := range sessions {
+		s := &sessions[i]
+		if s.Team == nil || s.Agent != n.Session.Agent || s.Team.Name != c.Spawn.Team || s.Team.Member != c.Spawn.Member {
+			continue
+		}
+		several = several || found != nil
+		if s.Start.Before(c.Start) {
+			continue
+		}
+		if found == nil || s.Start.Before(found.Start) {
+			found = s
+		}
+	}
+	if found == nil || several && c.Start.IsZero() {
+		return ""
+	}
+	return found.Key()
 }
 
 // breakCycles cuts every cycle of parents at its least key.

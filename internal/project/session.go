@@ -48,7 +48,7 @@ func (s *Sessions) Tales() []agent.Tale {
 }
 
 // SessionVersion is the version of what [Session] derives.
-const SessionVersion = 2
+const SessionVersion = 3
 
 // Session derives the facts of one session: which agent ran and which models it
 // used, what spawned it and what it spawned, what it worked on and what
@@ -93,6 +93,16 @@ func Session(t agent.Tale) store.Scope {
 				add(child, stemma.EdgeWorkedOn, task, "call that spawned it")
 				add(child, stemma.EdgeSpawnedBy, id, "call of the parent")
 			}
+		}
+	}
+	for _, m := range s.Messages {
+		if m.Session == "" {
+			continue // known by its name in the team only, which other sessions resolve
+		}
+		if peer := stemma.SessionID(s.Agent, m.Session); m.Received {
+			add(id, stemma.EdgeToldBy, peer, "message between sessions")
+		} else {
+			add(peer, stemma.EdgeToldBy, id, "message between sessions")
 		}
 	}
 	for _, ticket := range t.Tickets {

@@ -62,7 +62,7 @@ type line struct {
 	time                                  time.Time
 	message, result, data, content        agent.Value
 	compaction, cost                      agent.Value
-	parentCall, url, title, effort        string
+	parentCall, url, title, effort, team  string
 }
 
 func (f file) entry(b *agent.Builder, v agent.Value, at agent.Span) string {
@@ -168,6 +168,8 @@ func scan(v agent.Value) line {
 			l.url = short(v)
 		case "summary", "customTitle", "aiTitle", "agentName":
 			l.title = short(v)
+		case "teamName":
+			l.team = short(v)
 		case "effort":
 			l.effort = short(v)
 		}
@@ -219,6 +221,9 @@ func head(w *agent.Work, l *line) {
 	}
 	if l.branch != "" {
 		s.Base.Branch = l.branch
+	}
+	if l.team != "" && s.Team == nil {
+		s.Team = &agent.Team{Name: l.team, Member: l.title}
 	}
 }
 
@@ -314,6 +319,9 @@ func assistant(b *agent.Builder, w *agent.Work, l *line) {
 				c.Kind = agent.KindAsk
 			}
 			w.Call(c)
+			if name == "SendMessage" {
+				sent(b, w, l, callID, input)
+			}
 		case "web_search_tool_result", "image", "document":
 		default:
 			w.Gap(agent.GapUnknown, "a part of a message of an unknown type", agent.Span{Offset: v.Offset(), Length: v.Len()})

@@ -9,7 +9,7 @@ import (
 
 var suite = agenttest.Suite{
 	Decoder:     claudecode.Decoder{},
-	Transcripts: "testdata/s*.jsonl",
+	Transcripts: "testdata/[st]*.jsonl",
 	ID:          "0b5e6c1a-7f41-4a53-9d0e-0c6a54a1f001",
 }
 

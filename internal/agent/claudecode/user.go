@@ -68,13 +68,17 @@ func user(b *agent.Builder, w *agent.Work, l *line, at agent.Span) {
 
 // prompt begins a turn, unless the text is the tool's own.
 func prompt(b *agent.Builder, w *agent.Work, l *line, text agent.Value, images int, at agent.Span) {
-	begin, _ := text.TextUpTo(64)
+	begin, _ := text.TextUpTo(128)
 	if strings.HasPrefix(begin, interrupted) {
 		w.Turn().Interrupted = true
 		return
 	}
 	t := agent.Turn{ID: l.uuid, Origin: agent.FromPerson, Start: l.time, Images: images, At: at}
 	switch {
+	case fromPeer(begin) && w.Head().Team != nil && w.Head().Team.Member != "" && !w.Begun():
+		t.Origin = agent.FromTask // what a member of a team begins with
+	case fromPeer(begin):
+		t.Origin = agent.FromPeer
 	case w.Head().Parent != nil && !w.Begun():
 		t.Origin = agent.FromTask
 	case l.sidechain:
@@ -89,6 +93,9 @@ func prompt(b *agent.Builder, w *agent.Work, l *line, text agent.Value, images i
 	}
 	t.Prompt = b.Text(text, agent.MaxText)
 	w.Begin(t)
+	if t.Origin == agent.FromPeer {
+		received(b, w, l, t.Prompt)
+	}
 }
 
 // result is the result of a call.
@@ -166,12 +173,12 @@ func resultText(output agent.Value, needed bool) string {
 // details reads what the tool keeps of a result beside the text that the model
 // was shown.
 func details(b *agent.Builder, w *agent.Work, l *line, c *agent.Call, text string) {
-	var status, child, kind, path string
+	var status, child, kind, path, team, name string
 	var tokens int64
 	var patch agent.Value
 	edited, answered := false, false
-	l.result.Each(func(name []byte, v agent.Value) {
-		switch string(name) {
+	l.result.Each(func(key []byte, v agent.Value) {
+		switch string(key) {
 		case "userModified":
 			edited = v.True()
 		case "structuredPatch":
@@ -186,6 +193,10 @@ func details(b *agent.Builder, w *agent.Work, l *line, c *agent.Call, text strin
 			child, _ = v.TextUpTo(256)
 		case "totalTokens":
 			tokens = v.Int()
+		case "team_name":
+			team, _ = v.TextUpTo(256)
+		case "name":
+			name, _ = v.TextUpTo(256)
 		case "answers", "plan":
 			answered = v.Exists()
 		}
@@ -207,6 +218,9 @@ func details(b *agent.Builder, w *agent.Work, l *line, c *agent.Call, text strin
 		}
 		if child != "" {
 			c.Spawn.Session = SubagentID(w.Head().ID, child)
+		}
+		if status == "teammate_spawned" {
+			c.Spawn.Team, c.Spawn.Member = team, name
 		}
 		c.Spawn.Status, c.Spawn.Tokens = status, tokens
 		c.Spawn.Result = b.String(text, agent.MaxText)

@@ -130,12 +130,14 @@ func event(b *agent.Builder, w *agent.Work, p agent.Value, when time.Time, at ag
 		approved(w, p)
 	case "sub_agent_activity", "collab_agent_spawn_end", "SubAgentActivity":
 		spawned(w, p)
+	case "collab_agent_interaction_end":
+		interacted(b, w, p, when)
 	case "context_compacted", "agent_message", "agent_reasoning", "agent_reasoning_raw_content", "agent_reasoning_section_break", "task_complete",
 		"exec_command_end", "exec_command_output_delta", "patch_apply_end", "mcp_tool_call_begin", "mcp_tool_call_end",
 		"web_search_begin", "web_search_end", "turn_diff", "plan_update", "background_event", "entered_review_mode",
 		"exited_review_mode", "view_image_tool_call", "thread_rolled_back", "item_completed", "item_started", "warning",
 		"undo_started", "undo_completed", "thread_name_updated", "collab_agent_spawn_begin", "collab_waiting_begin", "collab_waiting_end",
-		"collab_agent_interaction_begin", "collab_agent_interaction_end", "collab_close_begin", "collab_close_end",
+		"collab_agent_interaction_begin", "collab_close_begin", "collab_close_end",
 		"agent_message_delta", "session_configured", "deprecation_notice", "guardian_assessment", "dynamic_tool_call_request":
 	default:
 		return "an event of an unknown type"
@@ -169,6 +171,19 @@ func spawned(w *agent.Work, p agent.Value) {
 			c.Spawn = &agent.Spawn{}
 		}
 		c.Kind, c.Spawn.Session = agent.KindSpawn, id.Text()
+	}
+}
+
+// interacted notes a message from one thread to another that is at work already.
+func interacted(b *agent.Builder, w *agent.Work, p agent.Value, when time.Time) {
+	from, to := p.Get("sender_thread_id"), p.Get("receiver_thread_id")
+	m := agent.Message{Time: when, Session: to.Text(), Call: p.Get("call_id").Text(), Text: b.Text(p.Get("prompt"), agent.MaxText)}
+	m.Name, _ = p.Get("receiver_agent_nickname").TextUpTo(256)
+	if m.Session == w.Head().ID {
+		m.Session, m.Name, m.Call, m.Received = from.Text(), "", "", true
+	}
+	if m.Session != "" {
+		w.Message(m)
 	}
 }
 

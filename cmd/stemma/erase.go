@@ -80,16 +80,14 @@ not named in key-copies, until that backup is gone. See doc/trust.md.`,
 }
 
 func (o *options) erase(ctx context.Context, f eraseFlags) (err error) {
-	if f.request.By == "" {
-		f.request.By = "stemma"
-	} else {
-		f.request.By = record.ByPerson + f.request.By
+	if f.request.By, err = byWhom(f.request.By); err != nil {
+		return err
 	}
-	// Words about an erasure stay for ever: they must not name whom it is for.
-	for _, words := range []struct{ what, text string }{{"reason", f.request.Reason}, {"legal basis", f.request.Basis}, {"name of who wants it", f.request.By}} {
-		if clean, found := redactor().Text([]byte(words.text)); found.Total() > 0 {
-			return fmt.Errorf("the %s holds personal data, and would stay in the log: %s: %w", words.what, clean, stemma.ErrInvalid)
-		}
+	if err := namesNobody("reason", f.request.Reason); err != nil {
+		return err
+	}
+	if err := namesNobody("legal basis", f.request.Basis); err != nil {
+		return err
 	}
 	if f.dry {
 		v, err := readVault(ctx)
@@ -133,6 +131,23 @@ func (o *options) erase(ctx context.Context, f eraseFlags) (err error) {
 		return err
 	}
 	return o.showErasures([]vault.Erasure{e}, nil, false)
+}
+
+// byWhom gives who wants something, for a statement: a person by pseudonym, or
+// this program.
+func byWhom(pseudonym string) (string, error) {
+	if pseudonym == "" {
+		return "stemma", nil
+	}
+	return record.ByPerson + pseudonym, namesNobody("name of who wants it", pseudonym)
+}
+
+// namesNobody refuses words that stay in the log for ever and name somebody.
+func namesNobody(what, text string) error {
+	if clean, found := redactor().Text([]byte(text)); found.Total() > 0 {
+		return fmt.Errorf("the %s holds personal data, and would stay in the log: %s: %w", what, clean, stemma.ErrInvalid)
+	}
+	return nil
 }
 
 // previewErasure prints what would be erased.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -323,5 +324,99 @@ func TestCanaryOfAnImportedSession(t *testing.T) {
 	var out, errOut bytes.Buffer
 	if code := execute(t.Context(), []string{"fsck", "-R", repo}, &out, &errOut); code != 0 {
 		t.Errorf("fsck = %d: %s%s", code, out.String(), errOut.String())
+	}
+}
+
+// tellAll runs stemma, and gives everything that it printed; the error is what it said
+// where it failed.
+func tellAll(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	if code := execute(t.Context(), args, &out, &out); code != 0 {
+		return out.String(), errors.New(out.String())
+	}
+	return out.String(), nil
+}
+
+// A legal hold is stated in the log, and holds whatever becomes of the vault's
+// index: a row that somebody took out, or made one of a released hold, lets nothing
+// be erased. fsck names it, and the next who erases puts it back.
+func TestHoldHoldsWithoutItsRow(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("STEMMA_DIR", filepath.Join(home, "stemma"))
+	prompt, err := filepath.Abs(filepath.Join("testdata", "record.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(home)
+	if _, err := keep(t.Context(), "claude-code/1", "0123456789abcdef", prompt); err != nil {
+		t.Fatal(err)
+	}
+	index := func(query string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", filepath.Join(home, "stemma", "evidence", "vault", "vault.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := strings.Fields(tell(t, "hold", "add", "--session", "claude-code/1", "--reason", "incident 7"))[0]
+	if out := tell(t, "fsck", "--no-graph"); !strings.Contains(out, "no fault found") {
+		t.Errorf("fsck says %q", out)
+	}
+	for _, tt := range []struct{ query, fault string }{
+		{"DELETE FROM hold", "the log states it, and the vault does not have it"},
+		{"UPDATE hold SET released = 1", "is released, and no statement in the log says so"},
+		{"UPDATE hold SET target = 'claude-code/2'", "is otherwise than the log states it"},
+	} {
+		index(tt.query)
+		if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "vault hold "+id+": "+tt.fault) {
+			t.Errorf("after %s, fsck says %q, %v", tt.query, out, err)
+		}
+		if out := tell(t, "hold", "list"); !strings.Contains(out, id+" session claude-code/1") {
+			t.Errorf("after %s, the holds are %q", tt.query, out)
+		}
+		if out, err := tellAll(t, "erase", "--session", "claude-code/1", "--yes"); err == nil || !strings.Contains(err.Error(), "is on legal hold "+id) || !strings.Contains(out, "it is put back") {
+			t.Errorf("after %s, erase says %q, %v", tt.query, out, err)
+		}
+		if out := tell(t, "fsck", "--no-graph"); !strings.Contains(out, "no fault found") || !strings.Contains(out, "1 commitments opened") {
+			t.Errorf("after it was put back, fsck says %q", out)
+		}
+	}
+	// The whole index anew, from what the evidence states.
+	index("DELETE FROM hold; DELETE FROM erasure")
+	if out, err := tellAll(t, "erase", "--expired", "--yes"); err != nil || !strings.Contains(out, "nothing is over its term") {
+		t.Errorf("erase --expired says %q, %v", out, err)
+	}
+	if _, err := tellAll(t, "erase", "--person", "0123456789abcdef", "--yes"); err == nil || !strings.Contains(err.Error(), id) {
+		t.Errorf("erase of the person: %v, want it held", err)
+	}
+	// A hold that nobody stated holds, and is a fault.
+	index("INSERT INTO hold (id, kind, target, reason, made) VALUES ('made up', 'all', '', 'none', 7)")
+	if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "vault hold made up: no statement in the log says that it was placed") {
+		t.Errorf("fsck says %q, %v", out, err)
+	}
+	index("DELETE FROM hold WHERE id = 'made up'")
+	// Released by statement, it is released, and what waited is carried out.
+	if out := tell(t, "hold", "release", id); !strings.Contains(out, "released "+id) || !strings.Contains(out, "erased person") {
+		t.Errorf("release says %q", out)
+	}
+	index("UPDATE hold SET released = 0")
+	if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "is in force, and the log says that it was released") {
+		t.Errorf("fsck says %q, %v", out, err)
+	}
+	if out := tell(t, "hold", "list", "--released"); !strings.Contains(out, "released 20") {
+		t.Errorf("the holds are %q", out)
+	}
+	// The vault taken away is found by what statements are committed to.
+	if err := os.RemoveAll(filepath.Join(home, "stemma", "evidence", "vault")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "there is no vault") || !strings.Contains(out, "vault hold "+id) {
+		t.Errorf("without a vault, fsck says %q, %v", out, err)
 	}
 }

@@ -135,6 +135,7 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 	if cfg.Key, err = readOrganisationKey(); err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
 		return err // otherwise it is named with the keys
 	}
+	cfg.Vault = goneVault{}
 	if _, err := os.Stat(filepath.Join(s.home, "vault")); err == nil {
 		v, err := openVault(ctx, s)
 		if err != nil && !errors.Is(err, stemma.ErrInvalid) {
@@ -142,6 +143,7 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 		}
 		if err != nil {
 			fault(record.Fault{Where: "vault", Reason: err.Error()})
+			cfg.Vault = nil
 		} else {
 			defer v.Close()
 			cfg.Vault = v
@@ -157,6 +159,18 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 	out.Checked, err = record.Check(ctx, cfg, fault)
 	return err
 }
+
+// goneVault is the vault where there is none: what statements are committed to in
+// one was taken away.
+type goneVault struct{}
+
+// Verify finds nothing.
+func (goneVault) Verify(context.Context, vault.Reference) error {
+	return fmt.Errorf("there is no vault: %w", stemma.ErrNotFound)
+}
+
+// IndexedHolds gives none.
+func (goneVault) IndexedHolds(context.Context) ([]vault.Hold, error) { return nil, nil }
 
 // checkProgress says how far a check is, now and then.
 func (o *options) checkProgress() func(done, total uint64) {

@@ -28,7 +28,11 @@ func newHold(o *options) *cobra.Command {
 		Long: `A legal hold keeps a session, a person's sessions or everything from being erased
 and from expiring: duties and claims in law go before the wish to be forgotten
 (GDPR, Article 17(3)). An erasure that is asked for meanwhile waits, and is
-carried out when the last hold on it is released. Who holds must say why.`,
+carried out when the last hold on it is released. Who holds must say why.
+
+Placing and releasing a hold are signed statements in the log: what it states is
+in force, whatever becomes of the vault's index. So the reason stays for ever, and
+must name nobody.`,
 		Example: `  stemma hold add --session claude-code/0198f3a2 --reason "incident 7"
   stemma hold list
   stemma hold release 3fb1c2aa09d4`,
@@ -38,7 +42,7 @@ carried out when the last hold on it is released. Who holds must say why.`,
 }
 
 func newHoldAdd(o *options) *cobra.Command {
-	var session, person, why string
+	var session, person, why, by string
 	var all bool
 	cmd := &cobra.Command{
 		Use:     "add (--session <id> | --person <pseudonym> | --all) --reason <text>",
@@ -47,15 +51,17 @@ func newHoldAdd(o *options) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			ctx := cmd.Context()
-			home, err := evidenceHome()
+			if err := namesNobody("reason", why); err != nil {
+				return err
+			}
+			if by, err = byWhom(by); err != nil {
+				return err
+			}
+			s, v, err := o.eraseSpine(ctx)
 			if err != nil {
 				return err
 			}
-			v, err := openVault(ctx, &spine{home: home})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, v.Close()) }()
+			defer func() { err = errors.Join(err, v.Close(), s.close()) }()
 			what, target := vault.KindAll, ""
 			switch {
 			case session != "":
@@ -68,7 +74,7 @@ func newHoldAdd(o *options) *cobra.Command {
 					return err
 				}
 			}
-			h, err := v.Hold(ctx, what, target, why)
+			h, err := v.Hold(ctx, what, target, why, by)
 			if err != nil {
 				return err
 			}
@@ -79,7 +85,8 @@ func newHoldAdd(o *options) *cobra.Command {
 	f.StringVar(&session, "session", "", "hold this `session`")
 	f.StringVar(&person, "person", "", "hold this `person` and all sessions the person owns")
 	f.BoolVar(&all, "all", false, "hold everything")
-	f.StringVar(&why, "reason", "", "why it must not be erased")
+	f.StringVar(&why, "reason", "", "why it must not be erased, in words that name nobody")
+	f.StringVar(&by, "by", "", "`pseudonym` of the person who places it (default: this program)")
 	cmd.MarkFlagsMutuallyExclusive("session", "person", "all")
 	cmd.MarkFlagsOneRequired("session", "person", "all")
 	_ = cmd.MarkFlagRequired("reason") // the flag exists
@@ -120,19 +127,23 @@ func newHoldList(o *options) *cobra.Command {
 }
 
 func newHoldRelease(o *options) *cobra.Command {
-	return &cobra.Command{
+	var by string
+	cmd := &cobra.Command{
 		Use:     "release <hold>",
 		Short:   "Release a legal hold, and carry out the erasures that waited for it",
 		Example: "  stemma hold release 3fb1c2aa09d4",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			ctx := cmd.Context()
+			if by, err = byWhom(by); err != nil {
+				return err
+			}
 			s, v, err := o.eraseSpine(ctx)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, v.Close(), s.close()) }()
-			done, err := v.Release(ctx, args[0])
+			done, err := v.Release(ctx, args[0], by)
 			if err == nil && !o.json {
 				fmt.Fprintf(o.out, "released %s\n", plain(args[0]))
 			}
@@ -142,6 +153,8 @@ func newHoldRelease(o *options) *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&by, "by", "", "`pseudonym` of the person who releases it (default: this program)")
+	return cmd
 }
 
 func (o *options) showHold(h vault.Hold) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/live"
+	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/spool"
 	"github.com/stemma-dev/stemma/internal/vault"
 )
@@ -34,7 +35,7 @@ func openVault(ctx context.Context, s *spine) (*vault.Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := vault.Config{Dir: dir, Keys: filepath.Join(keys, "vault"), Objects: objects, Places: []vault.Place{spools{}}}
+	cfg := vault.Config{Dir: dir, Keys: filepath.Join(keys, "vault"), Objects: objects, Places: []vault.Place{spools{}}, Holds: statedHolds{s}}
 	if s.recorder != nil {
 		cfg.Tombstone = s.recorder.Tombstone
 	}
@@ -99,6 +100,7 @@ func (o *options) eraseSpine(ctx context.Context) (*spine, *vault.Vault, error) 
 		if done, err = v.Resume(ctx); err != nil {
 			v.Close()
 		}
+		o.restoreHolds(ctx, v)
 		for _, e := range done {
 			fmt.Fprintf(o.err, "stemma: finished an erasure that was stopped: %s %s\n", e.Kind, plain(e.Target))
 		}
@@ -107,6 +109,43 @@ func (o *options) eraseSpine(ctx context.Context) (*spine, *vault.Vault, error) 
 		return nil, nil, errors.Join(err, s.close())
 	}
 	return s, v, nil
+}
+
+// statedHolds are the legal holds that the evidence states.
+type statedHolds struct{ s *spine }
+
+// State implements vault.HoldLog.
+func (h statedHolds) State(ctx context.Context, hold vault.Hold, by string) error {
+	if h.s.recorder == nil {
+		return fmt.Errorf("the evidence in %s is only read: %w", h.s.home, stemma.ErrUnavailable)
+	}
+	return h.s.recorder.HoldStatement(ctx, hold, by)
+}
+
+// Stated implements vault.HoldLog.
+func (h statedHolds) Stated(ctx context.Context) (holds []vault.Hold, err error) {
+	s := h.s
+	if s.evidence == nil {
+		if s, err = readSpine(ctx); errors.Is(err, stemma.ErrNotFound) {
+			return nil, nil // nothing was recorded
+		} else if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, s.close()) }()
+	}
+	return record.Holds(ctx, s.evidence)
+}
+
+// restoreHolds puts back into the vault's index what it lost of the holds that the
+// evidence states. They are in force either way.
+func (o *options) restoreHolds(ctx context.Context, v *vault.Vault) {
+	lost, err := v.RestoreHolds(ctx)
+	if err != nil {
+		o.warn(err.Error())
+	}
+	for _, h := range lost {
+		o.warn(fmt.Sprintf("the vault's index did not have the legal hold %s as the log states it; it is put back", h.ID))
+	}
 }
 
 // readVault opens the vault to look at it. ErrNotFound says that nothing was

@@ -172,6 +172,28 @@ func (e Erasure) check(c *check) {
 	}
 }
 
+// Hold says that a legal hold was placed or released. Its subjects are what is
+// held, and the holds of the organisation.
+type Hold struct {
+	Metadata
+	Hold   string `json:"hold"`   // its id
+	Action string `json:"action"` // placed, released
+	Of     string `json:"of"`     // person, session, all
+	Key    string `json:"key"`    // pseudonym of the person, key of the session, "*" for all
+	Reason string `json:"reason"` // why it must not be erased, in words that name nobody
+	By     Party  `json:"by"`
+}
+
+func (h Hold) check(c *check) {
+	h.Metadata.check(c, "")
+	c.text("/hold", h.Hold)
+	c.oneOf("/action", h.Action, "placed", "released")
+	c.oneOf("/of", h.Of, "person", "session", "all")
+	c.text("/key", h.Key)
+	c.text("/reason", h.Reason)
+	h.By.check(c, "/by")
+}
+
 // Receipt says that an envelope arrived, unchanged, over a channel. Its
 // subjects are the envelopes, by the SHA-256 of their bytes.
 type Receipt struct {

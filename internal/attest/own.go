@@ -17,6 +17,7 @@ const (
 	TypeIncident       = ownPrefix + "incident/v1"
 	TypeWaiver         = ownPrefix + "waiver/v1"
 	TypeErasure        = ownPrefix + "erasure/v1"
+	TypeHold           = ownPrefix + "hold/v1"
 	TypeAccess         = ownPrefix + "access/v1"
 	TypeReceipt        = ownPrefix + "receipt/v1"
 	TypeKeyRotation    = ownPrefix + "key-rotation/v1"
@@ -34,6 +35,7 @@ var ownPredicates = []Predicate{
 	own[Incident](TypeIncident, "incident"),
 	own[Waiver](TypeWaiver, "waiver"),
 	own[Erasure](TypeErasure, "erasure"),
+	own[Hold](TypeHold, "hold"),
 	own[Access](TypeAccess, "access"),
 	own[Receipt](TypeReceipt, "receipt"),
 	own[KeyRotation](TypeKeyRotation, "key"),

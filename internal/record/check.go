@@ -31,6 +31,7 @@ type CheckConfig struct {
 	// Vault opens the content that statements are committed to; nil does not.
 	Vault interface {
 		Verify(ctx context.Context, ref vault.Reference) error
+		IndexedHolds(ctx context.Context) ([]vault.Hold, error)
 	}
 	// Progress is told how many of how many envelopes were looked at; nil is
 	// nobody.
@@ -76,6 +77,9 @@ func Check(ctx context.Context, cfg CheckConfig, fault func(Fault)) (Checked, er
 	}
 	if err := c.envelopes(); err != nil {
 		return c.done, fmt.Errorf("check the envelopes: %w", err)
+	}
+	if err := c.holds(); err != nil {
+		return c.done, fmt.Errorf("check the holds: %w", err)
 	}
 	return c.done, nil
 }

@@ -17,6 +17,14 @@ import (
 // names a program.
 const ByPerson = "person:"
 
+// party gives who did something, as those say it who call.
+func party(by string) attest.Party {
+	if person, ok := strings.CutPrefix(by, ByPerson); ok {
+		return attest.Party{Kind: "person", ID: person}
+	}
+	return attest.Party{Kind: "bot", ID: by}
+}
+
 // maxGone bounds how many references one statement of an erasure names: with
 // more it would be too large for the log.
 const maxGone = 400
@@ -27,12 +35,9 @@ func (r *Recorder) Tombstone(ctx context.Context, e vault.Erasure) error {
 	var all []Submission
 	gone, kept := slices.Collect(slices.Chunk(e.Gone, maxGone)), slices.Collect(slices.Chunk(e.Kept, maxGone))
 	for i := range max(len(gone), len(kept), 1) {
-		p := attest.Erasure{Of: e.Kind, Key: e.Target, Basis: e.Basis, Reason: e.Reason, By: attest.Party{Kind: "bot", ID: e.By}, Objects: []string{}}
+		p := attest.Erasure{Of: e.Kind, Key: e.Target, Basis: e.Basis, Reason: e.Reason, By: party(e.By), Objects: []string{}}
 		if e.Kind == vault.KindRetention {
 			p.Of = "class"
-		}
-		if person, ok := strings.CutPrefix(e.By, ByPerson); ok {
-			p.By = attest.Party{Kind: "person", ID: person}
 		}
 		at := time.Unix(e.Time, 0).UTC().Format(time.RFC3339)
 		key := tombstoneKey(e.ID, i)

@@ -461,10 +461,11 @@ func (v *Vault) advance(ctx context.Context, in *intent, state int) error {
 	return v.forget(ctx)
 }
 
-// Resume carries erasures to their end that were stopped, and gives those that
-// it finished. Erasures that wait for a hold keep waiting.
+// Resume carries erasures to their end that were stopped, or whose last hold is
+// released, and gives those that it finished. Erasures that wait for a hold keep
+// waiting.
 func (v *Vault) Resume(ctx context.Context) ([]Erasure, error) {
-	if open, err := v.intents(ctx, `state in (1, 2)`); err != nil || len(open) == 0 {
+	if open, err := v.intents(ctx, `state in (0, 1, 2)`); err != nil || len(open) == 0 {
 		return nil, err
 	}
 	unlock, err := v.lock(ctx, vaultLock, true)
@@ -485,7 +486,8 @@ func (v *Vault) Resume(ctx context.Context) ([]Erasure, error) {
 			done = append(done, in.Erasure)
 		}
 	}
-	return done, nil
+	more, err := v.carryOutWaiting(ctx)
+	return append(done, more...), err
 }
 
 // Erasures gives all erasures, the oldest first, with what is left to do of

@@ -138,7 +138,7 @@ func TestErasePersonTakesExtracts(t *testing.T) {
 func TestHoldKeepsExtracts(t *testing.T) {
 	v := home(t.TempDir()).open(t)
 	one := mustPut(t, v, prompt("claude-code/1", "one", ada))
-	hold, err := v.Hold(t.Context(), vault.KindSession, "claude-code/1", "claim 12")
+	hold, err := v.Hold(t.Context(), vault.KindSession, "claude-code/1", "claim 12", "tester")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestHoldKeepsExtracts(t *testing.T) {
 	}
 	mustExtract(t, v, ada, "after", one)
 	wantExtracts(t, v, ada, "before", "after")
-	if _, err := v.Release(t.Context(), hold.ID); err != nil {
+	if _, err := v.Release(t.Context(), hold.ID, "tester"); err != nil {
 		t.Fatal(err)
 	}
 	wantExtracts(t, v, ada)

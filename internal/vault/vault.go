@@ -70,6 +70,9 @@ type Config struct {
 	// with the same id. Without one, erasures stay untold until a vault that has
 	// one resumes them.
 	Tombstone func(context.Context, Erasure) error
+	// Holds states legal holds, and knows those that are stated; nil has them in the
+	// index alone. What it knows is in force, whatever the index has.
+	Holds HoldLog
 	// Now tells the time; nil is time.Now.
 	Now func() time.Time
 }

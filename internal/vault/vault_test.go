@@ -330,11 +330,11 @@ func TestHoldBeatsErasure(t *testing.T) {
 	v := home(t.TempDir()).open(t)
 	ref := mustPut(t, v, prompt("claude-code/1", "evidence", ada))
 	other := mustPut(t, v, prompt("claude-code/2", "more", ada))
-	hold, err := v.Hold(t.Context(), vault.KindSession, "claude-code/1", "incident 7")
+	hold, err := v.Hold(t.Context(), vault.KindSession, "claude-code/1", "incident 7", "tester")
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := v.Hold(t.Context(), vault.KindPerson, ada, "court")
+	second, err := v.Hold(t.Context(), vault.KindPerson, ada, "court", "tester")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,16 +353,16 @@ func TestHoldBeatsErasure(t *testing.T) {
 	if done, err := v.Expire(t.Context(), time.Now().AddDate(1, 0, 0), false); err != nil || len(done) != 0 {
 		t.Errorf("Expire under a hold = %v, %v, want nothing", done, err)
 	}
-	if done, err := v.Release(t.Context(), hold.ID); err != nil || len(done) != 0 {
+	if done, err := v.Release(t.Context(), hold.ID, "tester"); err != nil || len(done) != 0 {
 		t.Errorf("Release of one of two holds = %v, %v, want nothing carried out", done, err)
 	}
-	done, err := v.Release(t.Context(), second.ID)
+	done, err := v.Release(t.Context(), second.ID, "tester")
 	if err != nil || len(done) == 0 {
 		t.Fatalf("Release = %v, %v, want what waited carried out", done, err)
 	}
 	wantErased(t, v, ref)
 	wantErased(t, v, other)
-	if _, err := v.Release(t.Context(), hold.ID); !errors.Is(err, stemma.ErrNotFound) {
+	if _, err := v.Release(t.Context(), hold.ID, "tester"); !errors.Is(err, stemma.ErrNotFound) {
 		t.Errorf("Release twice = %v, want ErrNotFound", err)
 	}
 	wantFaults(t, v)
@@ -372,7 +372,7 @@ func TestHoldBeatsErasure(t *testing.T) {
 func TestHoldOfAnotherOwner(t *testing.T) {
 	v := home(t.TempDir()).open(t)
 	ref := mustPut(t, v, prompt("claude-code/1", "ada's words", ada, grace))
-	if _, err := v.Hold(t.Context(), vault.KindPerson, grace, "claim 12"); err != nil {
+	if _, err := v.Hold(t.Context(), vault.KindPerson, grace, "claim 12", "tester"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := v.ErasePerson(t.Context(), request(ada)); !errors.As(err, new(*vault.HeldError)) {

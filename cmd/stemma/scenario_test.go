@@ -183,6 +183,12 @@ func (s *story) blame(path string) []string {
 	return lines
 }
 
+// note gives stemma's note on a commit.
+func (s *story) note(commit string) string {
+	s.t.Helper()
+	return s.git("notes", "--ref=refs/notes/stemma", "show", commit)
+}
+
 func (s *story) want(path string, lines ...string) {
 	s.t.Helper()
 	if got := s.blame(path); strings.Join(got, "\n") != strings.Join(lines, "\n") {
@@ -393,7 +399,7 @@ var stories = []told{
 		s.agent("s2", "a.go", "alpha := one()", "beta := two()")
 		s.commit("two")
 		s.blame("a.go")
-		if note := s.git("notes", "--ref=refs/notes/stemma", "show", first); strings.Contains(note, "s2") {
+		if note := s.note(first); strings.Contains(note, "s2") {
 			s.t.Errorf("the note on the first commit names the second's session: %s", note)
 		}
 	}},
@@ -584,6 +590,21 @@ var stories = []told{
 			if i < 3 && !strings.HasPrefix(l, "s1: ") || i >= 3 && !strings.HasPrefix(l, "ada: ") && !strings.HasPrefix(l, "?: ") {
 				s.t.Errorf("line %d is %q", i+1, l)
 			}
+		}
+	}},
+	{"extra: notes made one by one are those made at once", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()", "beta := two()")
+		one := s.commit("one")
+		s.blame("a.go")
+		s.put("a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()")
+		s.agent("s2", "a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()", "gamma := three()")
+		two := s.commit("two")
+		s.want("a.go", "s1: \talpha := one()", "s1: \tbeta := two()", "ada: mine := byHand()", "s2: gamma := three()")
+		was := s.note(one) + s.note(two)
+		s.git("update-ref", "-d", "refs/notes/stemma")
+		s.blame("a.go")
+		if now := s.note(one) + s.note(two); now != was {
+			s.t.Errorf("at once\n%s\none by one\n%s", now, was)
 		}
 	}},
 	{"extra: the same message twice", func(s *story) {

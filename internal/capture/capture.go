@@ -322,30 +322,29 @@ func (e *evidence) inside(ctx context.Context, f git.FileDiff, session int) erro
 	return nil
 }
 
-// begin makes the replay of a file. It begins with what the commit's parent has,
-// where the parent was made before the file was seen first: what differs then was
-// written in between. Else it begins with the first state: who wrote that is not
-// for the hooks to tell.
+// begin makes the replay of a file. It begins with what the youngest commit
+// before the commit has that was made before the file was seen first: what
+// differs then was written in between, and which commit is attributed first makes
+// no difference. Else it begins with the first state: who wrote that is not for
+// the hooks to tell.
 func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 	if w.files[p] != nil {
 		return nil
 	}
 	f := &file{}
 	first := w.states[p][0]
-	if len(c.Parents) > 0 {
-		parent, err := w.Repo.Commit(ctx, c.Parents[0])
-		if err != nil {
+	base, err := w.madeBefore(ctx, c, first.at)
+	if err != nil {
+		return err
+	}
+	if base != nil {
+		f.from = time.Unix(base.Committer.Time, 0)
+		if f.since, err = w.uncommittedSince(ctx, p, base.ID, f.from); err != nil {
 			return err
 		}
-		if at := time.Unix(parent.Committer.Time, 0); at.Before(first.at) {
-			f.from = at
-			if f.since, err = w.uncommittedSince(ctx, p, parent.ID, at); err != nil {
-				return err
-			}
-			f.now, err = w.Repo.File(ctx, parent.ID, p.path, maxBlob)
-			if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
-				return err
-			}
+		f.now, err = w.Repo.File(ctx, base.ID, p.path, maxBlob)
+		if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
+			return err
 		}
 	}
 	if f.from.IsZero() {
@@ -356,6 +355,27 @@ func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 	f.replay = attribution.NewReplay(f.now)
 	w.files[p] = f
 	return nil
+}
+
+// madeBefore gives the youngest of a commit's first parents that was made before a
+// time; nil where there is none.
+func (w *work) madeBefore(ctx context.Context, c *git.Commit, at time.Time) (*git.Commit, error) {
+	if len(c.Parents) == 0 {
+		return nil, nil
+	}
+	parent, err := w.Repo.Commit(ctx, c.Parents[0])
+	if err != nil {
+		return nil, err
+	}
+	until := at.Add(-1).Unix() // commits are stamped in seconds
+	if parent.Committer.Time <= until {
+		return parent, nil
+	}
+	query := git.HistoryQuery{Tips: []string{parent.ID}, FirstParent: true, Until: until, Limit: 1, NoMessages: true}
+	for c, err := range w.Repo.History(ctx, query) {
+		return c, err
+	}
+	return nil, nil
 }
 
 // advance replays the files up to a time, one state after the other over all

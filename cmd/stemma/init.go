@@ -32,7 +32,8 @@ change and asking once. What others put into the same files stays; a hook of git
 that is there already goes on to run. Running it again changes nothing.
 
 From then on agents' edits are captured to a local spool, git's hooks make notes
-of them in the background, and nothing leaves the machine. Files that git ignores
+of them in the background and tell the sessions, and nothing leaves the machine.
+What was said in sessions is redacted, encrypted and kept in the vault. Files that git ignores
 and files of secrets are never captured. stemma uninit takes everything back, byte
 for byte; stemma pause stops capture; stemma doctor says whether all is well.
 
@@ -81,7 +82,7 @@ Nothing of this is needed for index, log, show and blame.`,
 			for _, e := range changed {
 				fmt.Fprint(o.out, unified(e))
 			}
-			fmt.Fprintf(o.err, "\nstemma: %d files would change. Then captured are, for each tool call of an agent, what it\nsays to its hook and the files it touches, except ignored files and files of secrets;\nkept in %s, nowhere else.\n", len(changed), home)
+			fmt.Fprintf(o.err, "\nstemma: %d files would change. Then captured are, for each tool call of an agent, what it\nsays to its hook and the files it touches, except ignored files and files of secrets;\nkept in %s, nowhere else. What was said in the sessions\nof these hooks is read from there and from the agents' transcripts, and kept redacted and\nencrypted in the vault of this machine.\n", len(changed), home)
 			if !yes {
 				if err := person.install(); err != nil {
 					return err

@@ -18,9 +18,10 @@ func newSession(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "session",
 		Short: "Sessions of coding agents: what each did, and the tree of them",
-		Long: `A session is one run of a coding agent. Sessions come from transcripts that the
-agents keep on this machine: "stemma session import" reads them, when you want
-it to. What is recorded of a session is signed and logged, and holds no prompt
+		Long: `A session is one run of a coding agent. Where "stemma init" has installed hooks,
+"stemma sync" tells sessions while they go on. Those of before come from transcripts
+that the agents keep on this machine: "stemma session import" reads them, when you
+want it to. What is recorded of a session is signed and logged, and holds no prompt
 and no code; prompts and answers are kept redacted and encrypted in the vault,
 where "stemma erase" forgets them.
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -74,6 +75,9 @@ squashed or rebased commit are resolved. Running it again, or several at once,
 changes nothing more. Raw spool is purged 30 days after it was captured.
 
 The attribution of commits that branches reach is recorded as signed statements.
+So are the sessions that hooks named: read from the transcripts of their agents, or
+from what the hooks saw, in parts, each told with a commit, at the end or after 15
+minutes. What was said is kept redacted and encrypted in the vault.
 Nothing leaves the machine unless --push names a remote: then its notes are taken
 in, and all are pushed. --dry-run shows what would be written.`,
 		Example: "  stemma sync --dry-run\n  stemma sync\n  stemma sync --push origin",
@@ -122,14 +126,9 @@ in, and all are pushed. --dry-run shows what would be written.`,
 // syncAll attributes commits, records their attribution, tells sessions, and
 // purges what is over its time and was told.
 func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry bool) (synced, error) {
-	done, err := b.sync(ctx, s, dry, o.now)
+	done, err := o.syncNotes(ctx, b, s, dry)
 	if err != nil {
 		return done, err
-	}
-	if !dry && len(done.Commits) > 0 {
-		if done.Recorded, err = o.recordSynced(ctx, b, done.Commits); err != nil {
-			return done, err
-		}
 	}
 	told, err := o.syncSessions(ctx, b, s, dry)
 	if ctx.Err() != nil {
@@ -248,6 +247,82 @@ func (o *options) syncSoon(ctx context.Context, s *spool.Spool) error {
 			return err
 		}
 	}
+}
+
+// syncedFile remembers what the last sync found of commits, beside the spool.
+const syncedFile = "synced"
+
+// rememberedSync is the file. It holds for as long as neither the spool, a ref
+// nor a transcript that was compared has changed.
+type rememberedSync struct {
+	Mark        string              `json:"mark"`
+	Transcripts map[string][2]int64 `json:"transcripts"` // size and time, by path
+	Done        synced              `json:"done"`
+}
+
+// holds reports whether nothing has changed.
+func (r *rememberedSync) holds(mark string) bool {
+	if r.Mark != mark {
+		return false
+	}
+	for path, was := range r.Transcripts {
+		if st, err := os.Stat(path); err != nil || [2]int64{st.Size(), st.ModTime().UnixNano()} != was {
+			return false
+		}
+	}
+	return true
+}
+
+// syncNotes attributes commits and records it, unless nothing has changed since
+// that was done last.
+func (o *options) syncNotes(ctx context.Context, b *bench, s *spool.Spool, dry bool) (synced, error) {
+	if dry {
+		return b.sync(ctx, s, true, o.now)
+	}
+	mark, err := b.syncMark(s)
+	if err != nil {
+		return synced{}, err
+	}
+	path := filepath.Join(s.Dir(), syncedFile)
+	var before rememberedSync
+	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &before) == nil && before.holds(mark) {
+		return before.Done, nil
+	}
+	done, err := b.sync(ctx, s, false, o.now)
+	if err == nil && len(done.Commits) > 0 {
+		done.Recorded, err = o.recordSynced(ctx, b, done.Commits)
+	}
+	if err != nil {
+		return done, err
+	}
+	if _, err := os.Stat(s.Dir()); err != nil {
+		return done, nil // nothing was captured
+	}
+	next := rememberedSync{Mark: mark, Transcripts: make(map[string][2]int64), Done: done}
+	for path, t := range s.Transcripts() {
+		if _, err := os.Stat(path); err == nil && !t.Erased && t.Size >= 0 {
+			next.Transcripts[path] = [2]int64{t.Size, t.Mtime}
+		}
+	}
+	next.Done.Same, next.Done.Commits, next.Done.Recorded, next.Done.Unreported = done.Same+len(done.Commits), []syncedCommit{}, 0, 0
+	if text, err := json.Marshal(next); err == nil {
+		_ = writeWhole(path, text) // without it the next one looks again
+	}
+	return done, nil
+}
+
+// syncMark changes whenever there may be something to sync.
+func (b *bench) syncMark(s *spool.Spool) (string, error) {
+	refs, err := b.repo.Fingerprint()
+	if err != nil {
+		return "", fmt.Errorf("look at refs: %w", err)
+	}
+	sizes, err := s.Sizes()
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal([]any{refs, sizes, s.Generation(), attribution.Algorithm})
+	return string(text), err
 }
 
 // recordSynced records the attribution of the commits that the index has, as

@@ -16,6 +16,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/live"
 	"github.com/stemma-dev/stemma/internal/spool"
+	"github.com/stemma-dev/stemma/internal/store"
 )
 
 // syncSessions tells what was captured of sessions since the last time, and gives
@@ -52,12 +53,31 @@ func (o *options) syncSessions(ctx context.Context, b *bench, s *spool.Spool, dr
 			}
 			return &t, err
 		},
+		Recorded: func(ctx context.Context, of, id string, part int) (bool, error) {
+			if err := open(ctx); err != nil {
+				return false, err
+			}
+			return b.toldPart(ctx, of, id, part)
+		},
 		Keep: func(ctx context.Context, p live.Part) (int, error) { return b.tell(ctx, p.Session, p.Told) },
 	})
 	if err != nil || dry || len(done.Told) == 0 {
 		return done, err
 	}
 	return done, b.projectSessions(ctx)
+}
+
+// toldPart reports whether a part of a session is recorded.
+func (b *bench) toldPart(ctx context.Context, of, id string, part int) (bool, error) {
+	s, err := b.reading(ctx)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	found, err := s.evidence.Find(ctx, []store.EventKey{{Source: of, EventID: agent.PartID(id, part)}})
+	return err == nil && found[0].ID != 0, err
 }
 
 // lastCommit gives the commit that was made in this clone last, "" where none was.

@@ -269,7 +269,7 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		d.Number, d.Turns = number, turns[:n:n]
 		turns = turns[n:]
 		d.Final = told.Final && len(turns) == 0
-		d.EventID = s.ID + "#" + strconv.Itoa(number)
+		d.EventID = PartID(s.ID, number)
 		if len(d.EventID) > 1024 {
 			return nil, fmt.Errorf("tell session %.64q: its id is too long: %w", s.ID, stemma.ErrInvalid)
 		}
@@ -288,6 +288,9 @@ func Statements(s Session, told Told) ([]stemma.Statement, error) {
 		d.Related = []DeltaRelation{}
 	}
 }
+
+// PartID is the source's event id of a part of a session, by the agent's own id.
+func PartID(session string, number int) string { return session + "#" + strconv.Itoa(number) }
 
 // SubjectURI is the URI of the subject of statements about the session with this
 // key.

@@ -37,8 +37,10 @@ type Config struct {
 	Spool  *spool.Spool
 	Place  spool.Place // of the repository
 	Agents agent.Family
-	// Tale gives what is recorded of a session; nil where nothing is.
-	Tale func(ctx context.Context, key string) (*agent.Tale, error)
+	// Tale gives what is recorded of a session; nil where nothing is. Recorded says
+	// whether a part of it is, which is sooner known.
+	Tale     func(ctx context.Context, key string) (*agent.Tale, error)
+	Recorded func(ctx context.Context, of, id string, part int) (bool, error)
 	// Keep records a part. The error is ErrConflict where somebody else has told a
 	// part of that number.
 	Keep func(ctx context.Context, p Part) (last int, err error)

@@ -122,6 +122,11 @@ func (d *desk) config() Config {
 			t := agent.Retell(d.told[key])
 			return &t, nil
 		},
+		Recorded: func(_ context.Context, of, id string, part int) (bool, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return slices.ContainsFunc(d.told[of+"/"+id], func(have agent.Delta) bool { return have.Number == part }), nil
+		},
 		Keep: d.keep,
 	}
 }

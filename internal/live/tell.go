@@ -60,13 +60,12 @@ func (t *telling) fromTranscript(ctx context.Context, src *agent.Source) error {
 	if err != nil {
 		return err
 	}
-	tale, err := t.Tale(ctx, t.row.key())
+	next := t.unit.copied()
+	tale, err := t.differs(ctx, next.of(t.row.ID), next.Path != src.Path)
 	if err != nil {
 		return err
 	}
-	next := t.unit.copied()
-	from := next.State
-	whole := tale != nil && (next.Path != src.Path || next.of(t.row.ID).Last != tale.Last)
+	from, whole := next.State, tale != nil
 	if whole || next.Path != src.Path {
 		from = agent.State{}
 	}
@@ -81,7 +80,13 @@ func (t *telling) fromTranscript(ctx context.Context, src *agent.Source) error {
 	if from.Offset == 0 || r.Replaced {
 		all = &r
 	}
-	how := told{whole: whole || r.Replaced && tale != nil, tale: tale, from: src.Path, vantage: stemma.SelfReported}
+	if r.Replaced && !whole {
+		if tale, err = t.Tale(ctx, t.row.key()); err != nil {
+			return err
+		}
+		whole = tale != nil
+	}
+	how := told{whole: whole, tale: tale, from: src.Path, vantage: stemma.SelfReported}
 	how.all = func(id string) *agent.Session {
 		if all == nil && (t.row.Ended || src.Size <= maxWhole) {
 			if again, err := d.Read(ctx, src, agent.State{}); err == nil {
@@ -113,6 +118,25 @@ func (t *telling) fromTranscript(ctx context.Context, src *agent.Source) error {
 	t.commit(next, src.Size)
 	t.discover(ctx, src.Path, d)
 	return nil
+}
+
+// differs gives what is recorded of the session where that is not what is
+// remembered, or where it is wanted whatever is remembered; else nil.
+func (t *telling) differs(ctx context.Context, p *progress, always bool) (*agent.Tale, error) {
+	more, err := t.Recorded(ctx, t.row.Agent, t.row.ID, p.Last+1)
+	if err != nil {
+		return nil, err
+	}
+	same := !more
+	if p.Last > 0 && same {
+		if same, err = t.Recorded(ctx, t.row.Agent, t.row.ID, p.Last); err != nil {
+			return nil, err
+		}
+	}
+	if same && (!always || p.Last == 0) {
+		return nil, nil
+	}
+	return t.Tale(ctx, t.row.key())
 }
 
 // maxWhole is the size in bytes up to which a transcript that grows is read from
@@ -180,12 +204,12 @@ func (t *telling) whole(all *agent.Reading, id, alias string) *agent.Session {
 
 // fromHooks tells what the hooks saw, where there is no transcript (any more).
 func (t *telling) fromHooks(ctx context.Context) error {
-	tale, err := t.Tale(ctx, t.row.key())
+	next := t.unit.copied()
+	p := next.of(t.row.ID)
+	tale, err := t.differs(ctx, p, false)
 	if err != nil {
 		return err
 	}
-	next := t.unit.copied()
-	p := next.of(t.row.ID)
 	s := t.own
 	if s.ID == "" { // nothing came but the end, or nothing at all
 		s = t.ending()
@@ -195,7 +219,7 @@ func (t *telling) fromHooks(ctx context.Context) error {
 		next.Gone = true
 		p.Shift = p.Turns - t.unit.Hooks.Turns(t.row.ID)
 	}
-	if tale != nil && p.Last != tale.Last {
+	if tale != nil {
 		// Somebody else told it, or what was remembered is lost.
 		s.Gaps, s.Compactions = nil, nil
 		s.Turns = p.later(s, *tale)

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -25,7 +27,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flip": flip, "replace": replace, "truncate": truncate, "keyless": keyless,
+			"flip": flip, "replace": replace, "truncate": truncate, "clock": clock, "keyless": keyless,
 		},
 	})
 }
@@ -110,6 +112,21 @@ func replace(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%q is not in %s, or is of another length than %q", args[1], args[0], args[2])
 		}
 		return bytes.ReplaceAll(data, []byte(args[1]), []byte(args[2]))
+	})
+}
+
+// ago is where a file wants a time: @5m@ is five minutes ago.
+var ago = regexp.MustCompile(`@([0-9a-z]+)@`)
+
+// clock writes times into a file, for what is looked at while it is new: clock
+// file.
+func clock(ts *testscript.TestScript, _ bool, args []string) {
+	damaged(ts, args[0], func(data []byte) []byte {
+		return ago.ReplaceAllFunc(data, func(at []byte) []byte {
+			d, err := time.ParseDuration(string(ago.FindSubmatch(at)[1]))
+			ts.Check(err)
+			return []byte(time.Now().UTC().Add(-d).Format("2006-01-02T15:04:05.000Z"))
+		})
 	})
 }
 

@@ -181,6 +181,27 @@ func TestCanaryOfTheIndexOfPrompts(t *testing.T) {
 	}
 }
 
+// An agent's id may have slashes, quotes and line feeds: its session is kept,
+// found and erased like any other.
+func TestOddSessionID(t *testing.T) {
+	s := newSearching(t)
+	text := `{"parentUuid":null,"isSidechain":false,"cwd":"/shop","sessionId":"a/../b\n\"☃","version":"2.1.40","type":"user","message":{"role":"user","content":"odd words"},"uuid":"u1","timestamp":"2026-03-02T09:00:00.000Z"}`
+	if err := os.WriteFile(filepath.Join(s.transcripts, "odd.jsonl"), []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.read(t)
+	const key = "claude-code/a/../b\n\"☃"
+	if out := tell(t, "session", "search", "-R", s.repo, "--prompts", "odd words"); !strings.Contains(out, "turn 1, prompt: odd words") {
+		t.Errorf("search prints %q", out)
+	}
+	if out := tell(t, "session", "show", "-R", s.repo, "--prompts", key); !strings.Contains(out, "odd words") {
+		t.Errorf("show prints %q", out)
+	}
+	tell(t, "erase", "--yes", "--session", key)
+	s.wantFound(t, "odd words", "")
+	tell(t, "fsck", "-R", s.repo)
+}
+
 // What is remembered of metadata is read as it was written.
 func TestRememberedWords(t *testing.T) {
 	s := newSearching(t)

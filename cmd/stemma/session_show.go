@@ -47,7 +47,7 @@ type accessShown struct {
 }
 
 func newSessionShow(o *options) *cobra.Command {
-	var prompts, timeline bool
+	var prompts, timeline, config bool
 	var reason string
 	cmd := &cobra.Command{
 		Use:   "show <session>",
@@ -60,10 +60,14 @@ id.
 With --prompts, prompts and answers are shown as the vault keeps them, redacted.
 Those of another person are shown with a --reason alone, and a signed statement
 in the log says first that you asked, and why: whoever owns the session sees it
-here. With --timeline, the turns of all sessions of its tree
-and of its commits, and what sessions of one team said to one another, are shown
-in the order of time, between the commits.`,
-		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --timeline",
+here. With --config, the rules, settings, hooks, servers and skills that the
+session ran with are shown in the same way, with the difference to the session
+of the agent before it.
+
+With --timeline, the turns of all sessions of its tree and of its commits, and
+what sessions of one team said to one another, are shown in the order of time,
+between the commits.`,
+		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --config\n  stemma session show 0b5e6c1a --timeline",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -83,6 +87,9 @@ in the order of time, between the commits.`,
 			if timeline {
 				return o.showTimeline(ctx, b, all, t)
 			}
+			if config {
+				return o.showConfig(ctx, b, all, t, reason)
+			}
 			if !o.json {
 				defer o.showDrift(all, t)
 			}
@@ -90,7 +97,8 @@ in the order of time, between the commits.`,
 		},
 	}
 	cmd.Flags().BoolVar(&prompts, "prompts", false, "show prompts and answers, from the vault")
-	cmd.Flags().StringVar(&reason, "reason", "", "with --prompts: why you ask for the prompts of another person, in `words` that name nobody")
+	cmd.Flags().StringVar(&reason, "reason", "", "with --prompts or --config: why you ask for those of another person, in `words` that name nobody")
+	cmd.Flags().BoolVar(&config, "config", false, "show what configured the session, and how that differs from the session before it")
 	cmd.Flags().BoolVar(&timeline, "timeline", false, "show all sessions that belong together, and their commits, by time")
 	return cmd
 }
@@ -98,7 +106,7 @@ in the order of time, between the commits.`,
 func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, taken []kin, prompts bool, reason string) error {
 	s := &t.Session
 	if reason != "" && !prompts {
-		return hinted{fmt.Errorf("--reason: %w", stemma.ErrInvalid), "it is what --prompts are asked for with"}
+		return hinted{fmt.Errorf("--reason: %w", stemma.ErrInvalid), "it is what --prompts or --config are asked for with"}
 	}
 	if prompts {
 		whole, err := b.content(ctx, t, reason)
@@ -163,14 +171,7 @@ func (b *bench) shownTo(ctx context.Context, session string) ([]accessShown, err
 // showDrift tells what differs between the configuration of a session and that of
 // the one before it.
 func (o *options) showDrift(all []agent.Tale, t agent.Tale) {
-	var before *agent.Tale
-	for i := range all {
-		other := &all[i]
-		if len(other.Config) > 0 && other.Session.Agent == t.Session.Agent && other.Session.Start.Before(t.Session.Start) &&
-			(before == nil || other.Session.Start.After(before.Session.Start)) {
-			before = other
-		}
-	}
+	before := earlier(all, t)
 	if before == nil || len(t.Config) == 0 {
 		return
 	}

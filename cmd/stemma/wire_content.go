@@ -27,35 +27,48 @@ func contentOf(t agent.Tale) string {
 	return strings.Join(uris, " ")
 }
 
-// content opens what the vault keeps of a session, redacted. Of another person's
-// session it is ErrDenied without a reason; with one, that it was asked for is
-// recorded, and only then is it opened.
+// content opens what was said in a session, as [bench.reader] allows.
 func (b *bench) content(ctx context.Context, t agent.Tale, reason string) (agent.Session, error) {
-	uri := contentOf(t)
-	if uri == "" {
-		return agent.Session{}, fmt.Errorf("content of session %s: %w", t.Key, stemma.ErrNotFound)
+	uris := contentOf(t)
+	open, err := b.reader(ctx, t.Key, "prompts", reason, strings.Fields(uris)...)
+	if err != nil {
+		return agent.Session{}, err
+	}
+	return foldContent(ctx, uris, open)
+}
+
+// opener opens content.
+type opener = func(ctx context.Context, uri string) (vault.Opened, error)
+
+// reader gives what opens content of a session, redacted. Of another person's
+// session it is ErrDenied without a reason; with one, that it was asked for is
+// recorded, and only then can it be opened. It is ErrNotFound where there are no
+// references, and words say what they are of.
+func (b *bench) reader(ctx context.Context, session, words, reason string, uris ...string) (opener, error) {
+	if len(uris) == 0 {
+		return nil, fmt.Errorf("content of session %s: %w", session, stemma.ErrNotFound)
 	}
 	if err := b.openVault(ctx); err != nil {
-		return agent.Session{}, err
+		return nil, err
 	}
 	person, err := b.vault.Person(ctx, localUser)
 	if err != nil && !errors.Is(err, stemma.ErrNotFound) {
-		return agent.Session{}, err
+		return nil, err
 	}
-	s, err := openSession(ctx, b.vault, person, uri)
-	if !errors.Is(err, stemma.ErrDenied) {
-		return s, err
+	own := func(ctx context.Context, uri string) (vault.Opened, error) { return b.vault.OpenAs(ctx, person, uri) }
+	if _, err := own(ctx, uris[0]); !errors.Is(err, stemma.ErrDenied) {
+		return own, err
 	}
 	if reason == "" {
-		return s, hinted{
-			fmt.Errorf("the prompts of session %s are another person's: %w", t.Key, stemma.ErrDenied),
+		return nil, hinted{
+			fmt.Errorf("the %s of session %s are another person's: %w", words, session, stemma.ErrDenied),
 			`--reason "..." asks for them, and is recorded with your pseudonym, where their owner sees it`,
 		}
 	}
-	if err := b.recordAccess(ctx, t.Key, reason, strings.Fields(uri)...); err != nil {
-		return s, fmt.Errorf("nothing was opened, because it could not be recorded: %w", err)
+	if err := b.recordAccess(ctx, session, reason, uris...); err != nil {
+		return nil, fmt.Errorf("nothing was opened, because it could not be recorded: %w", err)
 	}
-	return foldContent(ctx, uri, b.vault.Open)
+	return b.vault.Open, nil
 }
 
 // recordAccess records that the user is about to be shown content of another

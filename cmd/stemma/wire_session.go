@@ -371,7 +371,8 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 		return 0, err
 	}
 	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
-	told.Config = b.configOf(s, told.Observed)
+	config := b.configOf(s, told.Observed)
+	told.Config = agent.Digests(config)
 	if told.All != nil && !told.Open && told.Related == nil {
 		whole := *told.All
 		whole.ID = s.ID
@@ -396,6 +397,14 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 			items = []record.Item{{Name: "session", Content: vault.Content{
 				Session: s.Key(), Owners: []string{owner}, Author: owner, Class: vault.ClassContent, Media: "application/json", Bytes: text,
 			}}}
+			if len(config) > 0 {
+				more := items[0]
+				more.Name = configContent
+				if more.Bytes, err = json.Marshal(keptConfig{redactedConfig(config)}); err != nil {
+					return 0, err
+				}
+				items = append(items, more)
+			}
 		}
 		sub, err := record.NewSubmission(st, items...)
 		if err != nil {
@@ -450,7 +459,7 @@ const fresh = 15 * time.Minute
 
 // configOf gives the configuration that a session ran with, where it ended just
 // now; of one that ended long ago nothing tells.
-func (b *bench) configOf(s agent.Session, now time.Time) []agent.ConfigDigest {
+func (b *bench) configOf(s agent.Session, now time.Time) []agent.ConfigFile {
 	if s.End.IsZero() || now.Sub(s.End) > fresh {
 		return nil
 	}
@@ -458,7 +467,7 @@ func (b *bench) configOf(s agent.Session, now time.Time) []agent.ConfigDigest {
 	if err != nil {
 		home = ""
 	}
-	files, skipped := agent.Configuration(b.repo.WorkTree(), home)
+	files, skipped := agent.ReadConfiguration(b.repo.WorkTree(), home)
 	for _, name := range skipped {
 		b.say("configuration not read: " + name)
 	}

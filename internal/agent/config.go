@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // ConfigDigest is one file that configures an agent, by digest.
@@ -93,17 +95,43 @@ var configPatterns = []struct {
 	{"user", ConfigCommands, ".codex/prompts/**"},
 }
 
-// The limits of what is read of a configuration.
+// ConfigFile is a file that configures an agent, with its text. Text is "" where
+// it is no text, or over a limit: a digest stands for every file.
+type ConfigFile struct {
+	ConfigDigest
+	Text string `json:"text,omitempty"`
+}
+
+// The limits of what is read of a configuration. Texts are kept of files that
+// are not long, and of so many that they are not long together.
 const (
 	maxConfigFile  = 4 << 20
 	maxConfigFiles = 2000
+	maxConfigText  = 256 << 10
+	maxConfigTexts = 1 << 20
 )
 
-// Configuration gives the files that configure agents in a repository's work
+// Configuration gives what [ReadConfiguration] does, without the texts.
+func Configuration(repository, home string) (files []ConfigDigest, skipped []string) {
+	read, skipped := ReadConfiguration(repository, home)
+	return Digests(read), skipped
+}
+
+// Digests gives files without their texts.
+func Digests(files []ConfigFile) []ConfigDigest {
+	var all []ConfigDigest
+	for _, f := range files {
+		all = append(all, f.ConfigDigest)
+	}
+	return all
+}
+
+// ReadConfiguration gives the files that configure agents in a repository's work
 // tree and in a user's home, sorted; either folder may be "". Links that lead out
 // of the folder are not followed. Files that can not be read are left out, and
 // named in skipped.
-func Configuration(repository, home string) (files []ConfigDigest, skipped []string) {
+func ReadConfiguration(repository, home string) (files []ConfigFile, skipped []string) {
+	kept := 0
 	for _, scope := range []struct{ name, dir string }{{"repository", repository}, {"user", home}} {
 		if scope.dir == "" {
 			continue
@@ -123,17 +151,23 @@ func Configuration(repository, home string) (files []ConfigDigest, skipped []str
 					skipped = append(skipped, name)
 					continue
 				}
-				digest, size, err := digestFile(fsys, name)
+				text, err := readConfig(fsys, name)
 				if err != nil {
 					skipped = append(skipped, name)
 					continue
 				}
-				files = append(files, ConfigDigest{p.kind, p.scope, name, digest, size})
+				sum := sha256.Sum256(text)
+				f := ConfigFile{ConfigDigest: ConfigDigest{p.kind, p.scope, name, hex.EncodeToString(sum[:]), int64(len(text))}}
+				if len(text) <= maxConfigText && kept+len(text) <= maxConfigTexts && utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 {
+					f.Text = string(text)
+					kept += len(text)
+				}
+				files = append(files, f)
 			}
 		}
 		root.Close()
 	}
-	slices.SortFunc(files, func(a, b ConfigDigest) int {
+	slices.SortFunc(files, func(a, b ConfigFile) int {
 		return strings.Compare(a.Scope+"\x00"+a.Path, b.Scope+"\x00"+b.Path)
 	})
 	return files, skipped
@@ -165,21 +199,17 @@ func matching(fsys fs.FS, pattern string) []string {
 
 var errTooLarge = errors.New("over the limit")
 
-func digestFile(fsys fs.FS, name string) (digest string, size int64, err error) {
+func readConfig(fsys fs.FS, name string) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
-		return "", 0, err
+		return nil, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(f, maxConfigFile+1))
-	if err != nil {
-		return "", 0, err
+	text, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	if err == nil && len(text) > maxConfigFile {
+		err = errTooLarge
 	}
-	if n > maxConfigFile {
-		return "", 0, errTooLarge
-	}
-	return hex.EncodeToString(h.Sum(nil)), n, nil
+	return text, err
 }
 
 // Drift is what differs between two configurations.
@@ -187,22 +217,23 @@ type Drift struct {
 	Added   []ConfigDigest `json:"added,omitempty"`
 	Removed []ConfigDigest `json:"removed,omitempty"`
 	Changed []ConfigDigest `json:"changed,omitempty"` // as they are now
+	Was     []ConfigDigest `json:"was,omitempty"`     // those that changed, as they were
 }
 
 // DriftBetween compares the configurations of two sessions.
 func DriftBetween(before, now []ConfigDigest) Drift {
 	var d Drift
-	was := make(map[[2]string]string)
+	was := make(map[[2]string]ConfigDigest)
 	for _, c := range before {
-		was[[2]string{c.Scope, c.Path}] = c.Digest
+		was[[2]string{c.Scope, c.Path}] = c
 	}
 	for _, c := range now {
 		key := [2]string{c.Scope, c.Path}
-		switch digest, ok := was[key]; {
+		switch then, ok := was[key]; {
 		case !ok:
 			d.Added = append(d.Added, c)
-		case digest != c.Digest:
-			d.Changed = append(d.Changed, c)
+		case then.Digest != c.Digest:
+			d.Changed, d.Was = append(d.Changed, c), append(d.Was, then)
 		}
 		delete(was, key)
 	}

@@ -12,9 +12,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stemma-dev/stemma"
 )
+
+// maxSession bounds the key of a session, bytes.
+const maxSession = 4608
 
 // MaxContent bounds one piece of content, bytes.
 const MaxContent = 256 << 20
@@ -142,8 +146,9 @@ func (v *Vault) putObjects(ctx context.Context, contents []Content) ([]object, e
 // check refuses what can not be stored, and makes the author an owner.
 func (c *Content) check() error {
 	switch {
-	case c.Session == "" || len(c.Session) > 512 || strings.ContainsFunc(c.Session, func(r rune) bool { return r < ' ' || r == 0xfffd }):
-		return fmt.Errorf("the key of a session has 1 to 512 bytes of text: %w", stemma.ErrInvalid)
+	case c.Session == "" || len(c.Session) > maxSession || !utf8.ValidString(c.Session):
+		// Agents choose their ids, and one with a line feed in it is a session all the same.
+		return fmt.Errorf("the key of a session has 1 to %d bytes of UTF-8: %w", maxSession, stemma.ErrInvalid)
 	case len(c.Bytes) > MaxContent:
 		return fmt.Errorf("%d bytes, more than %d: %w", len(c.Bytes), MaxContent, stemma.ErrInvalid)
 	case !slices.Contains(Classes, c.Class):

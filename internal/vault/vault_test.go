@@ -196,7 +196,7 @@ func TestPutRefuses(t *testing.T) {
 	good := prompt("claude-code/1", "text", ada)
 	for name, change := range map[string]func(*vault.Content){
 		"no session":    func(c *vault.Content) { c.Session = "" },
-		"odd session":   func(c *vault.Content) { c.Session = "a\nb" },
+		"odd session":   func(c *vault.Content) { c.Session = "a\xff" },
 		"no owner":      func(c *vault.Content) { c.Owners, c.Author = nil, "" },
 		"path as owner": func(c *vault.Content) { c.Owners = []string{"../../master"} },
 		"no pseudonym":  func(c *vault.Content) { c.Author = "ada@example.org" },

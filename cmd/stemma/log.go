@@ -60,7 +60,8 @@ more. One session must be all that is asked for:
 that the same session had written and not yet committed, rounds of failing and
 fixing CI, rounds of review. '>3' is any of them; 'prompts<2' names one (prompts,
 rewrites, ci, reviews). What is not known is never less than a number: ci and
-reviews are known of no change, because no source of them is read.
+reviews are known of no change, because no source of them is read. Sessions that
+only their content joins count from a confidence of 0.5 on.
 
 --turns shows below each change its sessions, with the turns that wrote its files.`,
 		Example: `  stemma log --model 'claude-opus-4*' --since '30 days ago'
@@ -291,20 +292,36 @@ func (t textChanges) change(c lineage.Change) error {
 	return err
 }
 
-// inferredNote tells of sessions that only content joins, the surest first.
+// inferredNote tells of sessions that only content joins, the surest first, by the
+// beginning of their ids.
 func inferredNote(all []lineage.Inferred) string {
 	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b lineage.Inferred) int { return cmp.Compare(b.Strength.Confidence, a.Strength.Confidence) })
+	slices.SortStableFunc(all, func(a, b lineage.Inferred) int {
+		return cmp.Or(cmp.Compare(b.Strength.Confidence, a.Strength.Confidence), cmp.Compare(a.Session, b.Session))
+	})
 	const most = 2
 	var names []string
-	for i, s := range all {
-		if i == most {
-			names = append(names, fmt.Sprintf("and %d more", len(all)-most))
-			break
+	seen := make(map[string]bool)
+	for _, s := range all {
+		if !seen[s.Session] && len(seen) < most {
+			names = append(names, fmt.Sprintf("%s %.2g", plain(shortSession(s.Session)), s.Strength.Confidence))
 		}
-		names = append(names, fmt.Sprintf("%s %.2g", plain(s.Session), s.Strength.Confidence))
+		seen[s.Session] = true
+	}
+	if n := len(seen) - most; n > 0 {
+		names = append(names, fmt.Sprintf("and %d more", n))
 	}
 	return " [inferred: " + strings.Join(names, ", ") + "]"
+}
+
+// shortSession is a session's key with no more of a long id than tells it from
+// others.
+func shortSession(key string) string {
+	name, id, _ := strings.Cut(key, "/")
+	if r := []rune(id); len(r) > 16 {
+		id = string(r[:8])
+	}
+	return name + "/" + id
 }
 
 func (textChanges) end() error { return nil }

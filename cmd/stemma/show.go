@@ -163,7 +163,11 @@ func printSessions(w io.Writer, p painter, c lineage.Commit) {
 		return
 	}
 	if slices.ContainsFunc(c.Work, func(s *lineage.SessionWork) bool { return s.Told }) {
-		fmt.Fprintf(w, "\nsessions\n")
+		of := "sessions"
+		if b := c.Brought; b != nil && !slices.ContainsFunc(c.Work, func(s *lineage.SessionWork) bool { return s.Wrote(c.Commit) }) {
+			of = "sessions of the commits that it brought"
+		}
+		fmt.Fprintf(w, "\n%s\n", of)
 		printWork(w, p, c.Work, "  ")
 	}
 	what := "commit"

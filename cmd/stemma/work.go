@@ -82,7 +82,14 @@ func printWork(w io.Writer, p painter, work []*lineage.SessionWork, indent strin
 		case len(s.Turns) == 0:
 			fmt.Fprintf(w, "%s    none of its %d turns is known to have written the files\n", indent, s.Other)
 		case s.Led+s.Other > 0:
-			fmt.Fprintf(w, "%s    and %d turns that led to these or followed them, %d of other work\n", indent, s.Led, s.Other)
+			var rest []string
+			if s.Led > 0 {
+				rest = append(rest, several(s.Led, "turn")+" that led to these or followed them")
+			}
+			if s.Other > 0 {
+				rest = append(rest, several(s.Other, "turn")+" of other work")
+			}
+			fmt.Fprintf(w, "%s    and %s\n", indent, strings.Join(rest, ", "))
 		}
 		if s.Drift != nil {
 			for _, line := range driftLines(*s.Drift) {
@@ -98,15 +105,24 @@ func joinText(s *lineage.SessionWork) string {
 		return "  (spawned a session that wrote it)"
 	}
 	var all []string
+	var content lineage.Join // of several commits, the surest
+	lines := 0
 	for _, j := range s.Joined {
-		if j.ByContent() {
-			all = append(all, fmt.Sprintf("inferred: %s, %s lines alike, confidence %.2g", plain(j.Strength.Method), count(j.Candidate), j.Strength.Confidence))
-		} else {
+		if !j.ByContent() {
 			all = append(all, plain(j.Source))
+			continue
+		}
+		lines += j.Candidate
+		if j.Strength.Confidence >= content.Strength.Confidence {
+			content = j
 		}
 	}
 	slices.Sort(all)
-	return "  (" + strings.Join(slices.Compact(all), "; ") + ")"
+	all = slices.Compact(all)
+	if content.Commit != "" {
+		all = append(all, fmt.Sprintf("inferred: %s, %s lines alike, confidence %.2g", plain(content.Strength.Method), count(lines), content.Strength.Confidence))
+	}
+	return "  (" + strings.Join(all, "; ") + ")"
 }
 
 func factsOf(s *lineage.SessionWork) []string {
@@ -119,6 +135,9 @@ func factsOf(s *lineage.SessionWork) []string {
 	}
 	if s.Config > 0 {
 		facts = append(facts, fmt.Sprintf("configured by %d files", s.Config))
+	}
+	if !s.Counts() {
+		facts = append(facts, "too little alike to count in the iterations")
 	}
 	if s.Parent != "" {
 		facts = append(facts, "spawned by "+plain(s.Parent))

@@ -3,6 +3,7 @@ package lineage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -268,7 +269,8 @@ func keysOf(m map[string]int) func(func(string) bool) {
 	}
 }
 
-// inferred gives, by commit, the sessions that are joined with it by content.
+// inferred gives, by commit, the sessions that are joined with it by content
+// alone: no source joins them with the change.
 func (l *logging) inferred(ctx context.Context, members map[string][]string) (map[string][]Inferred, error) {
 	var from []stemma.NodeID
 	for _, ids := range members {
@@ -281,11 +283,19 @@ func (l *logging) inferred(ctx context.Context, members map[string][]string) (ma
 	if len(from) == 0 {
 		return by, nil
 	}
+	said := make(map[string]map[string]bool) // sessions that sources join, by commit
 	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{From: from, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}) {
 		if err != nil {
 			return nil, fmt.Errorf("find sessions of commits: %w", err)
 		}
-		if e.Scope.Kind != stemma.KindSession || e.To.Kind != stemma.KindSession {
+		if e.To.Kind != stemma.KindSession {
+			continue
+		}
+		if e.Scope.Kind != stemma.KindSession {
+			if said[e.From.Key] == nil {
+				said[e.From.Key] = make(map[string]bool)
+			}
+			said[e.From.Key][e.To.Key] = true
 			continue
 		}
 		name, _, _ := strings.Cut(e.To.Key, "/")
@@ -293,6 +303,15 @@ func (l *logging) inferred(ctx context.Context, members map[string][]string) (ma
 			Session: e.To.Key, Commit: e.From.Key, Agent: name, Models: []string{}, Lines: e.Candidate, Strength: e.Strength,
 		})
 		sessions = append(sessions, e.To)
+	}
+	for _, ids := range members {
+		ofChange := make(map[string]bool)
+		for _, id := range ids {
+			maps.Copy(ofChange, said[id])
+		}
+		for _, id := range ids {
+			by[id] = slices.DeleteFunc(by[id], func(s Inferred) bool { return ofChange[s.Session] })
+		}
 	}
 	if len(sessions) == 0 {
 		return by, nil

@@ -19,7 +19,7 @@ type Iterations struct {
 	// commit by which no change entered.
 	Of string `json:"of"`
 	// Prompts are those of people in the turns that belong to it, in its sessions
-	// and those that spawned them.
+	// that count and those that spawned them.
 	Prompts Tallied `json:"prompts"`
 	// Rewrites are edits that replaced lines which the same session had written,
 	// in files of the change, both after the session's commit before and before
@@ -44,9 +44,23 @@ const (
 	WhyNotTold   = "no transcript of its sessions was recorded on this machine"
 )
 
+// enoughAlike is the confidence from which a session that only content joins with
+// a commit counts in what the commit took.
+const enoughAlike = 0.5
+
+// Counts reports whether the session counts in what its commits took: a source
+// joins it with them, or content does with a confidence of one half or more, or
+// it spawned one that counts.
+func (s *SessionWork) Counts() bool {
+	return len(s.Joined) == 0 || slices.ContainsFunc(s.Joined, func(j Join) bool {
+		return !j.ByContent() || j.Strength.Confidence >= enoughAlike
+	})
+}
+
 // IterationsOf counts what a change, or a commit, took, given its sessions.
 func IterationsOf(of string, sessions []*SessionWork) Iterations {
 	n := Iterations{Of: of, CI: Tallied{Why: WhyNoCI}, Reviews: Tallied{Why: WhyNoReviews}}
+	sessions = slices.DeleteFunc(slices.Clone(sessions), func(s *SessionWork) bool { return !s.Counts() })
 	if len(sessions) == 0 {
 		n.Prompts.Why, n.Rewrites.Why = WhyNoSession, WhyNoSession
 		return n

@@ -72,6 +72,11 @@ type SessionWork struct {
 	lost     bool    // nothing tells in which of its turns it spawned another
 }
 
+// Wrote reports whether the session is joined with a commit.
+func (s *SessionWork) Wrote(commit string) bool {
+	return slices.ContainsFunc(s.Joined, func(j Join) bool { return j.Commit == commit })
+}
+
 // TaskType is what a session was for, which is always inferred.
 type TaskType struct {
 	Type      string           `json:"type"`
@@ -239,7 +244,7 @@ func (w *working) spawners(ctx context.Context, all []*SessionWork) ([]*SessionW
 		again = false
 		for i := 0; i < len(all); i++ {
 			child := all[i]
-			if child.Parent == "" || len(child.included) == 0 {
+			if child.Parent == "" || len(child.included) == 0 || !child.Counts() {
 				continue
 			}
 			parent := by[child.Parent]

@@ -42,8 +42,9 @@ type Commit struct {
 	Figures   []Figure  `json:"figures"`  // what sources count without telling lines
 	Prompts   []Prompt  `json:"prompts"`
 	// Work is what sessions did for the commit, turn by turn, as far as their
-	// transcripts were read; Iterations is what it took, or the change that entered
-	// by it.
+	// transcripts were read; or for the change that entered by it, where no session
+	// is joined with the commit itself. Iterations is what the commit took, or the
+	// change that entered by it.
 	Work       []*SessionWork `json:"work"`
 	Iterations Iterations     `json:"iterations"`
 	// Algorithm and Input say by which rules and from what this was computed.
@@ -215,7 +216,10 @@ func (g Graph) workOf(ctx context.Context, out *Commit, row stemma.Attribution) 
 	if err != nil {
 		return err
 	}
-	out.Iterations, _, err = g.iterationsOf(ctx, out.Change, slices.Collect(maps.Values(rows)))
+	var work []*SessionWork
+	if out.Iterations, work, err = g.iterationsOf(ctx, out.Change, slices.Collect(maps.Values(rows))); err == nil && len(out.Work) == 0 {
+		out.Work = append(out.Work, work...) // of the change, as of a merge that adds no lines
+	}
 	return err
 }
 

@@ -135,10 +135,10 @@ func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry boo
 		return done, ctx.Err()
 	}
 	if err != nil {
-		told.Problems = append(told.Problems, err.Error())
+		told.Problems, told.Later = append(told.Problems, err.Error()), 1
 	}
 	done.Told, done.Waiting, done.Problems = append(done.Told, told.Told...), told.Waiting, append(done.Problems, told.Problems...)
-	if dry || len(told.Problems) > 0 {
+	if dry || told.Later > 0 {
 		return done, nil // what could not be told is kept
 	}
 	done.Purged, err = s.Purge(time.Now().Add(-keepSpool))

@@ -104,7 +104,9 @@ func (d *livingDesk) check() (parts int) {
 // once.
 func TestSyncTellsSessionsOnceWhateverHappens(t *testing.T) {
 	d := newLivingDesk(t)
-	r := rand.New(rand.NewPCG(1, 2))
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 4))
 	for range 6 {
 		d.turn()
 		cmd := d.program("sync", "-q")
@@ -173,4 +175,25 @@ func TestSpoolIsPurgedWhenItIsTold(t *testing.T) {
 		t.Errorf("with it: %d segments, %v\n%s", len(segments()), err, out)
 	}
 	d.check()
+}
+
+// A session that only its hooks told is told again from its transcript, once.
+func TestImportTellsMoreThanHooks(t *testing.T) {
+	d := newLivingDesk(t)
+	d.turn()
+	payload := fmt.Sprintf(`{"session_id":"s","hook_event_name":"SessionEnd","cwd":%q,"transcript_path":"/nowhere"}`, d.dir)
+	if out, err := d.run(payload, "hook", "claudecode"); err != nil {
+		t.Fatalf("hook: %v\n%s", err, out)
+	}
+	if out, err := d.run("", "sync"); err != nil || !strings.Contains(out, "from what its hooks saw") {
+		t.Errorf("sync: %v\n%s", err, out)
+	}
+	for _, want := range []string{"1 sessions recorded", "0 sessions recorded"} {
+		if out, err := d.run("", "session", "import", "--from", d.transcript, "--yes"); err != nil || !strings.Contains(out, want) {
+			t.Errorf("import: %v, want %q\n%s", err, want, out)
+		}
+	}
+	if parts := d.check(); parts != 1 {
+		t.Errorf("%d parts, want the whole in one", parts)
+	}
 }

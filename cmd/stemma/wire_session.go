@@ -339,7 +339,9 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 		s := i.session
 		told.Related = related[s.Key()]
 		if t, ok := parts[s.Key()]; ok {
-			if !s.End.Truncate(time.Millisecond).After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
+			// What hooks alone told of it is less than its transcript does.
+			better := t.Vantage == stemma.Harness && len(s.Turns) >= len(t.Session.Turns)
+			if !better && !s.End.Truncate(time.Millisecond).After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
 				continue
 			}
 			s.Whole, told.First = true, t.Last+1

@@ -13,6 +13,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,8 @@ type Report struct {
 	// Waiting counts the sessions of which there is more, and whose time has not come.
 	Waiting  int
 	Problems []string // sessions that could not be told, and why
+	// Later counts those of them that are tried again: what is raw of them is wanted.
+	Later int
 }
 
 // Run tells what is new of the sessions of a spool. Any number of processes may
@@ -229,12 +232,13 @@ func (r *run) tellAll(ctx context.Context) error {
 	done := make(map[string]bool)
 	for {
 		var next []*row
-		for _, key := range slices.Sorted(maps.Keys(r.journal.Rows)) {
-			row := r.journal.Rows[key]
+		for key, row := range r.journal.Rows {
 			if !done[key] && r.open(row) {
 				next = append(next, row)
 			}
 		}
+		// In the order of their beginnings: what one takes up of another is known then.
+		slices.SortFunc(next, func(a, b *row) int { return cmp.Or(a.First.Compare(b.First), strings.Compare(a.key(), b.key())) })
 		if len(next) == 0 {
 			return nil
 		}
@@ -255,7 +259,12 @@ func (r *run) tellAll(ctx context.Context) error {
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				r.report.Problems = append(r.report.Problems, fmt.Sprintf("session %s: %v", row.key(), err))
+				r.report.Problems = append(r.report.Problems, fmt.Sprintf("session %.200s: %v", row.key(), err))
+				if errors.Is(err, stemma.ErrInvalid) {
+					row.Untold, row.ToldAt = false, r.Now // it can not be told, whenever
+				} else {
+					r.report.Later++
+				}
 			}
 		}
 	}

@@ -571,6 +571,25 @@ func TestHooksAlone(t *testing.T) {
 	}
 }
 
+// A session that can not be told keeps no other from being told, and is not tried
+// for ever; a sub-agent ends with its session.
+func TestSessionThatCanNotBeTold(t *testing.T) {
+	d := newDesk(t)
+	d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": strings.Repeat("x", 5000), "prompt": "a"})
+	d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": "with / and\nline", "prompt": "b"})
+	d.hook("claudecode", "PreToolUse", map[string]any{"session_id": "s", "agent_id": "w", "tool_name": "Bash", "tool_use_id": "1"})
+	d.hook("claudecode", "SessionEnd", map[string]any{"session_id": "s"})
+	report, err := Run(t.Context(), d.config())
+	if err != nil || len(report.Problems) != 1 || report.Later != 0 || len(report.Told) != 3 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	d.later()
+	if tale := d.tale("claude-code/s/agent-w"); !tale.Final {
+		t.Error("the sub-agent goes on without its session")
+	}
+	d.tale("codex/with / and\nline")
+}
+
 // A session of another repository is told there.
 func TestSessionOfAnotherRepository(t *testing.T) {
 	d, other := newDesk(t), newDesk(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stemma-dev/stemma"
@@ -397,6 +398,14 @@ func (t *telling) commit(next *unit, size int64) {
 		}
 	}
 	*t.unit = *next
+	if t.row.Ended {
+		for _, row := range t.journal.Rows {
+			// What is within a session ends with it.
+			if row.Above == t.row.key() && row.Agent == t.row.Agent && strings.HasPrefix(row.ID, spool.SubagentID(t.row.ID, "")) && !row.Ended {
+				row.Ended, row.Untold = true, true
+			}
+		}
+	}
 	t.row.Untold, t.row.ToldAt, t.row.Commit, t.row.Held = false, t.Now, t.committed, false
 	for _, p := range next.Sessions {
 		t.row.Held = t.row.Held || len(p.Held) > 0

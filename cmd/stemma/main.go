@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,5 +18,8 @@ func main() {
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// What libraries log is not for who runs a command: stemma says itself what is
+	// wrong, and what to do.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	return execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }

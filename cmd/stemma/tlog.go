@@ -30,7 +30,7 @@ A checkpoint is the signed state of the log. Keep one somewhere else, and nobody
 can take anything out of the log without you finding it (tlog consistency).`,
 		Example: `  stemma tlog checkpoint > kept.checkpoint
   stemma tlog prove 42 > 42.tlog-proof
-  stemma tlog consistency --from kept.checkpoint
+  stemma tlog consistency kept.checkpoint
   stemma tlog mirror /mnt/backup/log`,
 	}
 	cmd.AddCommand(newTlogCheckpoint(o), newTlogProve(o), newTlogConsistency(o), newTlogMirror(o))
@@ -156,7 +156,7 @@ func newTlogProve(o *options) *cobra.Command {
 		Short: "Print the proof that an envelope is in the log",
 		Long: `Prints a proof in the format of C2SP tlog-proof: the entry's index, the hashes
 from it to the root, and the checkpoint. It can be verified without the log and
-without a network, by stemma verify and by other tools.
+without a network, by stemma verify --proof and by other tools.
 
 The envelope is named by its index in the log or, for this machine's log, by the
 digest that stemma record printed.`,
@@ -227,16 +227,22 @@ func newTlogConsistency(o *options) *cobra.Command {
 	var f tlogFlags
 	var from, to string
 	cmd := &cobra.Command{
-		Use:   "consistency --from <checkpoint>",
+		Use:   "consistency <checkpoint>",
 		Short: "Check that the log still holds all that a kept checkpoint holds",
 		Long: `Checks that a log only grew since a checkpoint that you kept: that nothing was
 taken out, changed or put in between. Where it did not, both sizes are named, and
 the exit status is 5. Your checkpoint is the proof.`,
-		Example: `  stemma tlog consistency --from kept.checkpoint
-  stemma tlog consistency --from kept.checkpoint --log https://logs.example.org/acme --log-key log.pub`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: `  stemma tlog consistency kept.checkpoint
+  stemma tlog consistency kept.checkpoint --log https://logs.example.org/acme --log-key log.pub`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			switch {
+			case len(args) == 1 && from == "":
+				from = args[0]
+			case len(args) == 1 || from == "":
+				return fmt.Errorf("name one checkpoint that was kept: %w", stemma.ErrInvalid)
+			}
 			tree, keys, err := f.open()
 			if err != nil {
 				return err
@@ -258,9 +264,8 @@ the exit status is 5. Your checkpoint is the proof.`,
 		},
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&from, "from", "", "`file` with the checkpoint that was kept (required)")
+	cmd.Flags().StringVar(&from, "from", "", "`file` with the checkpoint that was kept, in the place of the argument")
 	cmd.Flags().StringVar(&to, "to", "", "`file` with a newer checkpoint (default: the log's newest)")
-	_ = cmd.MarkFlagRequired("from") // the flag is there
 	return cmd
 }
 

@@ -123,6 +123,9 @@ func readSmall(path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %v: %w", path, reason(err), stemma.ErrDenied)
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err == nil && st.Size() > limit {
+		return nil, fmt.Errorf("%s is over the limit of %d bytes: %w", path, limit, stemma.ErrInvalid)
+	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	switch {
 	case err != nil:

@@ -27,7 +27,7 @@ type verified struct {
 
 func newVerify(o *options) *cobra.Command {
 	var flags trustFlags
-	var artifact string
+	var artifact, proof string
 	cmd := &cobra.Command{
 		Use:   "verify <file|digest|commit>",
 		Short: "Check evidence: signatures, places in the log, subjects, and attribution computed again",
@@ -59,15 +59,17 @@ who is believed; others as for every command.`,
 		Example: `  stemma verify HEAD
   stemma verify evidence.tar --key ada.pub --log-key acme.vkey
   stemma verify pay.sigstore.json --artifact dist/pay.tar.gz
+  stemma verify pay.dsse.json --proof 42.tlog-proof --log-key acme.vkey
   stemma verify evidence.tar --json | jq '.statements[].claims[] | select(.result != "holds")'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.verify(cmd.Context(), args[0], flags, artifact)
+			return o.verify(cmd.Context(), args[0], flags, artifact, proof)
 		},
 	}
 	cmd.Flags().StringVar(&flags.file, "trust", "", "believe this `file` instead of trust.yaml beside the keys")
 	cmd.Flags().StringArrayVar(&flags.keys, "key", nil, "believe the public key in this `file` as well (PEM)")
 	cmd.Flags().StringArrayVar(&flags.logs, "log-key", nil, "believe the log with this verifier `key`, or with the one in this file")
+	cmd.Flags().StringVar(&proof, "proof", "", "check that the log has the statement, by the proof in this `file` (stemma tlog prove)")
 	cmd.Flags().StringVar(&artifact, "artifact", "", "check that the statements are about this `file`")
 	return cmd
 }
@@ -78,13 +80,16 @@ const (
 	exitUnproven = 8 // nothing fails, and nobody who is believed has signed
 )
 
+// maxProof is the size in bytes over which a proof is not read.
+const maxProof = 1 << 20
+
 // outcome ends a command with an exit code and without a word: what there is
 // to say was said.
 type outcome int
 
 func (c outcome) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-func (o *options) verify(ctx context.Context, asked string, flags trustFlags, artifact string) error {
+func (o *options) verify(ctx context.Context, asked string, flags trustFlags, artifact, proof string) error {
 	t, err := believed(flags)
 	if err != nil {
 		return err
@@ -113,6 +118,14 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 	x, err := o.find(ctx, asked, b)
 	if err != nil {
 		return err
+	}
+	if proof != "" {
+		if len(x.Pieces) != 1 {
+			return fmt.Errorf("--proof is of one statement, and %s has %d: %w", asked, len(x.Pieces), stemma.ErrInvalid)
+		}
+		if x.Pieces[0].Proof, err = readSmall(proof, maxProof); err != nil {
+			return err
+		}
 	}
 	out := verified{Schema: "stemma.verify/v1", Asked: asked, Node: x.Node, Outcome: "holds", Statements: []evidence.Verdict{}}
 	code := exitOK

@@ -291,7 +291,7 @@ func (b *binder) snapshot(rel string, found bool) {
 		b.silent = b.silent || !found
 		return
 	}
-	if !found && b.untracked(rel) && ignored(b.place, b.Config, rel) {
+	if !found && ignored(b.place, b.Config, rel) && b.untracked(rel) {
 		b.gap(GapIgnored, "")
 		b.silent = true
 		return
@@ -342,16 +342,8 @@ func (b *binder) blob(f *File, data []byte) {
 	f.Blob = digest
 }
 
-// untracked reports whether git's index does not have the path. It reads the
-// index only where a rule could ignore the path at all.
+// untracked reports whether git's index does not have the path.
 func (b *binder) untracked(rel string) bool {
-	if !ignored(b.place, b.Config, rel) {
-		return true
-	}
 	index, err := readIndex(b.place)
-	if err != nil {
-		return true
-	}
-	_, ok := index[rel]
-	return !ok
+	return err != nil || !index.has(rel)
 }

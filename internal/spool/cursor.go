@@ -181,9 +181,5 @@ func (s Settings) hides(path, home, config string) bool {
 		return false
 	}
 	index, err := readIndex(p)
-	if err != nil {
-		return true
-	}
-	_, tracked := index[rel]
-	return !tracked
+	return err != nil || !index.has(rel)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -15,8 +17,12 @@ import (
 // maxIndex is the size in bytes over which git's index is not read.
 const maxIndex = 1 << 30
 
+// index is what git's index remembers, in its order: that of the bytes of paths.
+type index []indexEntry
+
 // indexEntry is what git's index remembers of a tracked file.
 type indexEntry struct {
+	path  string
 	mtime int64 // ns since 1970
 	size  uint32
 	mode  uint32
@@ -25,16 +31,42 @@ type indexEntry struct {
 	skip bool
 }
 
+// find gives the place of a path whose entries all begin with the same bytes,
+// so many that they are not compared again. rest is what follows these bytes.
+func (x index) find(same int, rest string) (int, bool) {
+	return slices.BinarySearchFunc(x, rest, func(e indexEntry, rest string) int { return strings.Compare(e.path[same:], rest) })
+}
+
+// below gives the part of x that lies in a folder whose path, with a slash at
+// its end, is dir, and where in x it begins. As in find, the first bytes are not
+// compared again.
+func (x index) below(same int, dir string) (part index, at int) {
+	from, _ := x.find(same, dir[same:])
+	end, _ := slices.BinarySearchFunc(x[from:], dir[same:], func(e indexEntry, dir string) int {
+		if strings.HasPrefix(e.path[same:], dir) {
+			return -1
+		}
+		return 1
+	})
+	return x[from : from+end], from
+}
+
+// has reports whether a path is tracked.
+func (x index) has(path string) bool {
+	_, ok := x.find(0, path)
+	return ok
+}
+
 // readIndex reads git's index of a work tree (gitformat-index(5), versions 2
-// to 4) by path. Without an index nothing is tracked. A split index is
+// to 4). Without an index nothing is tracked. A split index is
 // ErrUnavailable: what it shares is in another file.
-func readIndex(p Place) (map[string]indexEntry, error) {
+func readIndex(p Place) (index, error) {
 	return readIndexFile(filepath.Join(p.GitDir, "index"), hashSize(p.Common), nil)
 }
 
 // readIndexFile reads an index whose object ids have this size. oids, where it is
 // not nil, gets the ids of the paths that it holds.
-func readIndexFile(path string, oid int, oids map[string]string) (map[string]indexEntry, error) {
+func readIndexFile(path string, oid int, oids map[string]string) (index, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		if errors.Is(kindOf(err), stemma.ErrNotFound) {
@@ -72,8 +104,8 @@ const (
 
 // decodeIndex reads the bytes of an index whose object ids have this size, and
 // fills in the ids of the paths in oids.
-func decodeIndex(data []byte, oid int, oids map[string]string) (map[string]indexEntry, error) {
-	fail := func(at int, reason string) (map[string]indexEntry, error) {
+func decodeIndex(data []byte, oid int, oids map[string]string) (index, error) {
+	fail := func(at int, reason string) (index, error) {
 		return nil, &DecodeError{Path: "git index", Offset: int64(at), Reason: reason}
 	}
 	if len(data) < 12 || string(data[:4]) != "DIRC" {
@@ -86,7 +118,7 @@ func decodeIndex(data []byte, oid int, oids map[string]string) (map[string]index
 	if count > len(data)/(indexFixed+oid) {
 		return fail(8, "more entries than fit")
 	}
-	entries := make(map[string]indexEntry, count)
+	entries := make(index, 0, count)
 	at := 12
 	var name []byte
 	for range count {
@@ -136,9 +168,17 @@ func decodeIndex(data []byte, oid int, oids map[string]string) (map[string]index
 		if e.mode == modeGitDir || e.mode == modeGitModule {
 			continue // a folder that is not checked out; another repository
 		}
-		entries[string(name)] = e
-		if _, ok := oids[string(name)]; ok {
-			oids[string(name)] = hex.EncodeToString(id)
+		e.path = string(name)
+		switch last := len(entries) - 1; {
+		case last < 0 || entries[last].path < e.path:
+			entries = append(entries, e)
+		case entries[last].path == e.path:
+			entries[last] = e // another side of a conflict
+		default:
+			return fail(begin, "a path out of its order")
+		}
+		if _, ok := oids[e.path]; ok {
+			oids[e.path] = hex.EncodeToString(id)
 		}
 	}
 	for at+8 <= len(data)-oid {

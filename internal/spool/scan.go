@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -44,18 +43,11 @@ func scanTree(p Place, userConfig string, since int64, deadline time.Time) (*sca
 		return nil, err
 	}
 	w := &walk{
-		place: p, index: index, since: since, deadline: deadline,
-		folders: make(map[string]bool, len(index)/8),
-		found:   scan{Dirty: make(map[string]stat), Gone: make(map[string]bool), Young: make(map[string]stat)},
+		place: p, since: since, deadline: deadline, seen: make([]bool, len(index)),
+		found: scan{Dirty: make(map[string]stat), Gone: make(map[string]bool), Young: make(map[string]stat)},
 	}
-	for name := range index {
-		for dir := path.Dir(name); dir != "." && !w.folders[dir]; dir = path.Dir(dir) {
-			w.folders[dir] = true
-		}
-	}
-	w.seen = make(map[string]bool, len(index))
 	w.more = sync.NewCond(&w.mu)
-	w.queue = []folder{{rules: topRules(p, userConfig)}}
+	w.queue = []folder{{rules: topRules(p, userConfig), tracked: index}}
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(w.work)
@@ -64,9 +56,9 @@ func scanTree(p Place, userConfig string, since int64, deadline time.Time) (*sca
 	if w.err != nil {
 		return nil, w.err
 	}
-	for name, e := range index {
-		if !w.seen[name] && !e.skip {
-			w.found.Gone[name] = true
+	for i, e := range index {
+		if !w.seen[i] && !e.skip {
+			w.found.Gone[e.path] = true
 		}
 	}
 	return &w.found, nil
@@ -78,15 +70,17 @@ type folder struct {
 	rules []rule
 	// inside says that a rule ignores the folder: only what is tracked counts.
 	inside bool
+	// tracked is what the index has below the folder, and at where it begins there.
+	tracked index
+	at      int
 }
 
 // walk is one scan, by several goroutines.
 type walk struct {
 	place    Place
-	index    map[string]indexEntry
-	folders  map[string]bool // that hold tracked files, at any depth
 	since    int64
 	deadline time.Time
+	seen     []bool // of the index: files that are there; each is of one folder
 
 	mu    sync.Mutex // guards what follows
 	more  *sync.Cond
@@ -94,7 +88,6 @@ type walk struct {
 	busy  int
 	err   error
 	found scan
-	seen  map[string]bool // tracked files that are there
 }
 
 func (w *walk) work() {
@@ -123,24 +116,20 @@ func (w *walk) work() {
 	}
 }
 
-// look is what one folder holds.
+// look is what one folder holds: files that are dirty or young, and folders.
 type look struct {
 	files   []looked
 	folders []folder
 }
 
 type looked struct {
-	rel     string
-	stat    stat
-	tracked bool
-	dirty   bool
+	rel   string
+	stat  stat
+	dirty bool
 }
 
 func (w *walk) take(l look) {
 	for _, f := range l.files {
-		if f.tracked {
-			w.seen[f.rel] = true
-		}
 		if f.dirty {
 			w.found.Dirty[f.rel] = f.stat
 		}
@@ -163,8 +152,8 @@ func (w *walk) look(f folder) (look, error) {
 		}
 		return look{}, nil // gone meanwhile, or not ours to read: git sees nothing there either
 	}
+	defer d.Close()
 	entries, err := d.ReadDir(-1)
-	d.Close()
 	if err != nil {
 		return look{}, nil
 	}
@@ -177,30 +166,41 @@ func (w *walk) look(f folder) (look, error) {
 			return look{}, nil // another repository: its own spool has it
 		}
 	}
+	prefix := ""
+	if f.rel != "" {
+		prefix = f.rel + "/"
+	}
 	var l look
 	for _, e := range entries {
-		rel := path.Join(f.rel, e.Name())
-		entry, tracked := w.index[rel]
-		switch {
-		case rel == ".git":
-			continue
-		case e.IsDir():
-			holds := w.folders[rel]
-			inside := f.inside || verdict(f.rules, rel, true) == yes
-			if holds || !inside {
-				l.folders = append(l.folders, folder{rel: rel, rules: f.rules, inside: inside})
-			}
-			continue
-		case !tracked && (f.inside || verdict(f.rules, rel, false) == yes):
+		if f.rel == "" && e.Name() == ".git" {
 			continue
 		}
-		st, err := e.Info()
+		if e.IsDir() {
+			rel := prefix + e.Name()
+			part, at := f.tracked.below(len(prefix), rel+"/")
+			inside := f.inside || verdict(f.rules, rel, true) == yes
+			if len(part) > 0 || !inside {
+				l.folders = append(l.folders, folder{rel: rel, rules: f.rules, inside: inside, tracked: part, at: f.at + at})
+			}
+			continue
+		}
+		n, tracked := f.tracked.find(len(prefix), e.Name())
+		if !tracked && (f.inside || verdict(f.rules, prefix+e.Name(), false) == yes) {
+			continue
+		}
+		s, err := statIn(d, e)
 		if err != nil {
 			continue
 		}
-		s := stat{Size: st.Size(), Mtime: st.ModTime().UnixNano(), Ctime: ctime(st)}
-		dirty := !tracked || !entry.skip && (entry.mtime != s.Mtime || entry.size != uint32(s.Size))
-		l.files = append(l.files, looked{rel: rel, stat: s, tracked: tracked, dirty: dirty})
+		dirty := !tracked
+		if tracked {
+			w.seen[f.at+n] = true
+			entry := f.tracked[n]
+			dirty = !entry.skip && (entry.mtime != s.Mtime || entry.size != uint32(s.Size))
+		}
+		if dirty || max(s.Mtime, s.Ctime) >= w.since {
+			l.files = append(l.files, looked{rel: prefix + e.Name(), stat: s, dirty: dirty})
+		}
 	}
 	return l, nil
 }

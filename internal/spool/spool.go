@@ -29,6 +29,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stemma-dev/stemma"
@@ -59,6 +61,7 @@ type Spool struct {
 	dir     string
 	limit   int64
 	machine string
+	added   atomic.Int64 // bytes of blobs that the next record adds to the usage
 }
 
 // Open opens the spool in a folder, which it makes (0700) with the first
@@ -79,12 +82,12 @@ func (s *Spool) Dir() string { return s.dir }
 
 // machine tells machines that share a home apart: 8 hex digits of the SHA-256
 // over the host's name and, where there is one, the machine id.
-func machine() string {
+var machine = sync.OnceValue(func() string {
 	name, _ := os.Hostname()                // without a name all are one, as before
 	id, _ := os.ReadFile("/etc/machine-id") // absent on many systems
 	sum := sha256.Sum256([]byte(name + "\x00" + string(id)))
 	return hex.EncodeToString(sum[:4])
-}
+})
 
 // Append adds a record. What is appended is whole or, after a kill, skipped by
 // readers; it is not synced to the disk, because a hook must not wait. The error
@@ -106,7 +109,9 @@ func (s *Spool) Append(r Record) error {
 	if err != nil {
 		return err
 	}
+	u.held += s.added.Swap(0)
 	if u.held+int64(len(data)) > s.limit {
+		s.setUsage(u)
 		return fmt.Errorf("spool %s holds %d bytes, its limit: %w", s.dir, u.held, stemma.ErrUnavailable)
 	}
 	f, err := s.segment(r.Time)
@@ -207,7 +212,7 @@ func (s *Spool) putBlob(data []byte) (string, error) {
 		_ = os.Chtimes(path, now, now)
 		return digest, nil
 	}
-	if held := s.usage().held; held+int64(len(data)) > s.limit {
+	if held := s.usage().held + s.added.Load(); held+int64(len(data)) > s.limit {
 		return "", fmt.Errorf("spool %s holds %d bytes, its limit: %w", s.dir, held, stemma.ErrUnavailable)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -228,12 +233,7 @@ func (s *Spool) putBlob(data []byte) (string, error) {
 		os.Remove(f.Name())
 		return "", fmt.Errorf("spool: %v: %w", err, kindOf(err))
 	}
-	if unlock, err := s.lock(); err == nil {
-		u := s.usage()
-		u.held += int64(len(data))
-		s.setUsage(u)
-		unlock()
-	}
+	s.added.Add(int64(len(data)))
 	return digest, nil
 }
 
@@ -249,7 +249,8 @@ func (s *Spool) usage() (u usage) {
 	if err != nil {
 		return u
 	}
-	held, latest, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	held, latest, _ := strings.Cut(string(text), " ")
+	latest = strings.TrimSpace(latest)
 	if n, err := strconv.ParseInt(held, 10, 64); err == nil {
 		u.held = n
 	}
@@ -261,12 +262,20 @@ func (s *Spool) usage() (u usage) {
 
 // setUsage remembers it. It is called under the lock; losing it makes the bound
 // late and a clock that is set back unseen, no more: [Spool.Measure] counts anew.
+//
+// It is written over what was there, which is as long: to cut the file first
+// would make some file systems write it to the disk before the hook may end.
 func (s *Spool) setUsage(u usage) {
-	text := strconv.FormatInt(u.held, 10)
+	latest := ""
 	if !u.latest.IsZero() {
-		text += " " + strconv.FormatInt(u.latest.UnixNano(), 10)
+		latest = strconv.FormatInt(u.latest.UnixNano(), 10)
 	}
-	_ = os.WriteFile(filepath.Join(s.dir, "usage"), []byte(text+"\n"), 0o600)
+	f, err := os.OpenFile(filepath.Join(s.dir, "usage"), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = fmt.Fprintf(f, "%-20d %-20s\n", u.held, latest)
 }
 
 // Holding is what a spool holds.

@@ -23,6 +23,7 @@ type checkedAll struct {
 	Checked  record.Checked `json:"checked"`
 	Keys     int            `json:"keys"`
 	Vault    vault.Checked  `json:"vault"`
+	Anchors  anchorsChecked `json:"anchors"`
 	Graph    *comparison    `json:"graph"` // null where none was compared
 	Faults   []record.Fault `json:"faults"`
 	Seconds  float64        `json:"seconds"`
@@ -40,8 +41,8 @@ func newFsck(o *options) *cobra.Command {
 the log's tree, made again from its entries; its checkpoint and signature; every
 envelope against its entry in the log, its signature and the indexes it is found
 by; everything in the vault that can still be opened against what statements are
-committed to. In a repository it also derives the graph again and compares it with
-the index.
+committed to. In a repository it also compares the checkpoints in stemma's notes
+with the log, and a graph that is derived again with the index.
 
 Each fault is named with its file and offset, or its row. The exit status is 0
 where there is none, and 5 where there is.`,
@@ -70,6 +71,9 @@ func (o *options) fsck(ctx context.Context, noGraph bool) error {
 	if err := o.checkEvidence(ctx, &out, fault); err != nil {
 		return err
 	}
+	if err := o.checkNotes(ctx, &out, fault); err != nil {
+		return err
+	}
 	if !noGraph {
 		if err := o.checkGraph(ctx, &out, fault); err != nil {
 			return err
@@ -95,6 +99,9 @@ func (o *options) printChecked(x checkedAll) {
 	fmt.Fprintf(o.out, "%s envelopes, %s pending, %s signatures checked, %s of keys that are not known here\n",
 		count(int(c.Envelopes)), count(int(c.Pending)), count(int(c.Signed)), count(int(c.Unchecked)))
 	fmt.Fprintf(o.out, "%s keys; vault: %s objects, %s commitments opened, %s erased\n", count(x.Keys), count(x.Vault.Objects), count(int(c.Opened)), count(int(c.Erased)))
+	if a := x.Anchors; a.Compared+a.Others+a.Skipped > 0 {
+		fmt.Fprintf(o.out, "notes: %s checkpoints compared with the log, %s of other logs, %s over the most that are\n", count(a.Compared), count(a.Others), count(a.Skipped))
+	}
 	switch {
 	case x.Graph == nil:
 		fmt.Fprintln(o.out, "graph: not compared")
@@ -181,6 +188,22 @@ func (o *options) checkProgress() func(done, total uint64) {
 			fmt.Fprintf(o.err, "stemma: fsck: %s of %s envelopes\n", count(int(done)), count(int(total)))
 		}
 	}
+}
+
+// checkNotes compares the checkpoints in the notes of the repository, where there
+// is one, with the log.
+func (o *options) checkNotes(ctx context.Context, out *checkedAll, fault func(record.Fault)) error {
+	b, err := o.openHere(ctx)
+	if err != nil || b == nil {
+		return nil // the graph's check tells
+	}
+	defer b.close()
+	out.Anchors, err = b.checkAnchors(ctx, fault)
+	if errors.Is(err, stemma.ErrInvalid) {
+		fault(record.Fault{Where: ownNotes, Reason: err.Error()})
+		return nil
+	}
+	return err
 }
 
 // checkGraph compares the index of the repository, where there is one, with a

@@ -173,6 +173,12 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 	if err != nil {
 		return done, err
 	}
+	// The note comes first and the log after it: the note holds the log as it stood
+	// before, and the next one holds the statement about this commit.
+	checkpoint, err := lastCheckpoint(ctx)
+	if err != nil {
+		return done, err
+	}
 	write, doubt := make(map[string][]byte), make(map[string][]string)
 	for r, err := range capture.Attribute(ctx, cfg, open) {
 		if err != nil {
@@ -181,7 +187,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		for _, g := range r.Evidence.Problems {
 			done.Gaps[g]++
 		}
-		blob, err := capturedNote(r, attribution.Algorithm)
+		blob, err := capturedNote(r, attribution.Algorithm, checkpoint)
 		if err != nil {
 			return done, err
 		}
@@ -189,7 +195,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		if err != nil {
 			return done, err
 		}
-		if string(old) == string(blob) {
+		if sameNote(old, blob) {
 			done.Same++
 			continue
 		}

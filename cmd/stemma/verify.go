@@ -23,6 +23,8 @@ type verified struct {
 	Node       string             `json:"node,omitempty"` // that an exported file is about
 	Outcome    string             `json:"outcome"`        // holds, fails, unproven
 	Statements []evidence.Verdict `json:"statements"`
+	// Anchor compares the log with the checkpoint in the note on the commit.
+	Anchor *anchor `json:"anchor,omitempty"`
 }
 
 func newVerify(o *options) *cobra.Command {
@@ -49,6 +51,7 @@ The claims:
   checkpoint   the log has signed the head that the proof leads to
   subject      what the statement is about is here, with this digest
   derivation   an attribution, computed again from git, is equal
+  anchor       the log still holds what stemma's note on the commit says it held
 
 Each holds, fails, or is unknown: nothing was there to check it with. A key of a
 machine proves that nothing changed since it was recorded, and no more.
@@ -116,7 +119,8 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 		v.Subjects = evidence.FileSubject(sum)
 	}
 	x, err := o.find(ctx, asked, b)
-	if err != nil {
+	found := err
+	if err != nil && !errors.Is(err, stemma.ErrNotFound) {
 		return err
 	}
 	if proof != "" {
@@ -129,6 +133,16 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 	}
 	out := verified{Schema: "stemma.verify/v1", Asked: asked, Node: x.Node, Outcome: "holds", Statements: []evidence.Verdict{}}
 	code := exitOK
+	if commit, ok := strings.CutPrefix(x.Node, "commit:"); ok && b != nil {
+		if out.Anchor, err = b.anchorOf(ctx, commit); err != nil {
+			return err
+		}
+	}
+	if out.Anchor != nil && out.Anchor.Result == evidence.Fails {
+		code, out.Outcome = exitFails, "fails"
+	} else if found != nil {
+		return found
+	}
 	for _, p := range x.Pieces {
 		verdict, err := v.Verify(ctx, p)
 		if err != nil {
@@ -263,6 +277,9 @@ func (o *options) printVerified(v verified) error {
 	}
 	if v.Node != "" {
 		fmt.Fprintf(o.out, "%s\n", p.bold(plain(v.Node)))
+	}
+	if v.Anchor != nil {
+		fmt.Fprintf(o.out, "  %-10s  %-7s  %s\n", "anchor", v.Anchor.Result, plain(v.Anchor.Says))
 	}
 	for i, s := range v.Statements {
 		if i > 0 || v.Node != "" {

@@ -527,10 +527,22 @@ func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, e
 const ownNotes = native.Ref
 
 // capturedNote gives the bytes of the note on a commit.
-func capturedNote(r capture.Result, algorithm int) ([]byte, error) {
+func capturedNote(r capture.Result, algorithm int, checkpoint string) ([]byte, error) {
 	n := native.FromEvidence(r.Evidence, algorithm, r.Input)
-	n.Uncompared = r.Uncompared
+	n.Uncompared, n.Checkpoint = r.Uncompared, checkpoint
 	return native.Encode(n)
+}
+
+// sameNote reports whether two notes of stemma's say the same.
+func sameNote(a, b []byte) bool { return native.Same(a, b) }
+
+// noteCheckpoint gives the checkpoint that a note of stemma's holds, or "".
+func noteCheckpoint(blob []byte) string {
+	n, err := native.Decode(blob)
+	if err != nil {
+		return "" // index counts notes that can not be read
+	}
+	return n.Checkpoint
 }
 
 // ownNotesTip gives the commit that the ref of stemma's own notes points to; ""

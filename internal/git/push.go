@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,6 +120,37 @@ func (r *Repo) differing(ctx context.Context, ours, theirs string, choose func(o
 
 // maxNote is the size in bytes over which a note is not taken in.
 const maxNote = 64 << 20
+
+// Note is a note on a commit.
+type Note struct {
+	Commit string
+	Text   []byte
+}
+
+// Notes gives the notes in a tree of notes, or of the commit that has it, with
+// whatever fan-out, in the order of their commits. A note that is larger than is read
+// is left out. The sequence ends at its first error.
+func (r *Repo) Notes(ctx context.Context, tree string) iter.Seq2[Note, error] {
+	return func(yield func(Note, error) bool) {
+		blobs, err := r.noteBlobs(ctx, tree)
+		if err != nil {
+			yield(Note{}, fmt.Errorf("notes: %w", err))
+			return
+		}
+		for _, commit := range slices.Sorted(maps.Keys(blobs)) {
+			text, err := r.Blob(ctx, blobs[commit], maxNote)
+			if errors.Is(err, stemma.ErrInvalid) {
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("note on %s: %w", commit, err)
+			}
+			if !yield(Note{commit, text}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
 
 // noteBlobs gives the ids of notes, by commit.
 func (r *Repo) noteBlobs(ctx context.Context, tip string) (map[string]string, error) {

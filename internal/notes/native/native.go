@@ -8,6 +8,7 @@ package native
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/notes"
+	"github.com/stemma-dev/stemma/internal/tlog"
 )
 
 // Name is the name of this source.
@@ -63,6 +65,10 @@ type Note struct {
 	// Uncompared are the keys of sessions that were at work meanwhile, and whose
 	// transcripts were not compared with what their hooks reported.
 	Uncompared []string `json:"uncompared,omitempty"`
+	// Checkpoint is the signed head of the log of the machine that made the note, as
+	// it stood then (C2SP tlog-checkpoint): whoever has the note finds a log that
+	// was rolled back. "" where there was none.
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 // Session is a session that wrote lines, or may have.
@@ -296,21 +302,44 @@ func Decode(blob []byte) (Note, error) {
 	return n, nil
 }
 
+// Same reports whether two notes say the same of the commit. Their checkpoints
+// may differ: a note is not written anew because the log grew.
+func Same(a, b []byte) bool {
+	return bytes.Equal(a, b) || bytes.Equal(said(a), said(b))
+}
+
+// said is a note without its checkpoint, or the bytes where they are no note.
+func said(blob []byte) []byte {
+	n, err := Decode(blob)
+	if err != nil {
+		return blob
+	}
+	n.Checkpoint = ""
+	text, err := Encode(n)
+	if err != nil {
+		return blob
+	}
+	return text
+}
+
 // Choose says which of two notes on one commit stays, the same in every order: the
 // one that can be read, then the one with fewer gaps, then the one that says
-// more, then the smaller by its bytes.
+// more, then the smaller by its bytes; of two that say the same, that with the
+// longer log.
 func Choose(a, b []byte) []byte {
 	rank := func(blob []byte) []int {
 		n, err := Decode(blob)
 		if err != nil {
 			return []int{1, 0, 0}
 		}
-		return []int{0, len(n.Gaps), -len(blob)}
+		return []int{0, len(n.Gaps), -len(said(blob))}
 	}
-	c := slices.Compare(rank(a), rank(b))
-	if c == 0 {
-		c = bytes.Compare(a, b)
+	size := func(blob []byte) uint64 {
+		n, _ := Decode(blob)                            // what can not be read has none
+		head, _ := tlog.ParseHead([]byte(n.Checkpoint)) // likewise
+		return head.Size
 	}
+	c := cmp.Or(slices.Compare(rank(a), rank(b)), bytes.Compare(said(a), said(b)), cmp.Compare(size(b), size(a)), bytes.Compare(a, b))
 	if c <= 0 {
 		return a
 	}

@@ -136,6 +136,14 @@ func TestChoiceOfTwoNotesIsTheSameInEveryOrder(t *testing.T) {
 	gap := []byte(`{"stemma":1,"input":"b","gaps":["x"]}`)
 	more := []byte(`{"stemma":1,"input":"longer"}`)
 	broken := []byte(`{`)
+	root := "\n" + strings.Repeat("A", 43) + "=\n\n\u2014 log AAAA\n"
+	at := func(size string) []byte {
+		text, err := Encode(Note{Input: "a", Checkpoint: "log\n" + size + root})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
 	for _, test := range []struct{ a, b, want []byte }{
 		{whole, gap, whole},
 		{whole, broken, whole},
@@ -143,9 +151,16 @@ func TestChoiceOfTwoNotesIsTheSameInEveryOrder(t *testing.T) {
 		{gap, broken, gap},
 		{whole, whole, whole},
 		{[]byte(`{"stemma":1,"input":"c"}`), whole, whole},
+		{at("9"), at("10"), at("10")},
+		{at("10"), whole, at("10")},
+		{at("10"), more, more},
+		{at("10"), gap, at("10")},
 	} {
 		if got, other := Choose(test.a, test.b), Choose(test.b, test.a); string(got) != string(test.want) || string(other) != string(test.want) {
 			t.Errorf("of %s and %s: %s and %s, want %s", test.a, test.b, got, other, test.want)
 		}
+	}
+	if !Same(at("9"), at("10")) || Same(at("9"), more) || Same(whole, broken) {
+		t.Error("two notes are the same where they say the same, whatever their checkpoints")
 	}
 }

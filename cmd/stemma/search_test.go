@@ -133,6 +133,9 @@ func TestCanaryOfTheIndexOfPrompts(t *testing.T) {
 			if code := execute(t.Context(), []string{"erase", "--yes", "--session", "claude-code/sings"}, &out, &errOut); code == 0 {
 				t.Fatal("it is erased under a hold")
 			}
+			if out := tell(t, "session", "search", "-R", filepath.Join(os.Getenv("HOME"), "repo"), "--prompts", canary); !strings.Contains(out, "sings") {
+				t.Errorf("under a hold search prints %q", out)
+			}
 			for _, word := range id {
 				if len(word) == 12 && strings.Trim(word, "0123456789abcdef") == "" {
 					tell(t, "hold", "release", word)

@@ -161,13 +161,12 @@ func (v *Vault) writeExtract(f extractFile) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return kind(err)
 	}
-	head := extractWords + " " + f.person + "\n" + strings.Join(f.names, "\n") + "\n\n"
 	tmp, err := os.CreateTemp(dir, ".extract-*") // of mode 0600
 	if err != nil {
 		return kind(err)
 	}
 	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append([]byte(head), f.sealed...))
+	_, err = tmp.Write(f.encode())
 	if serr := tmp.Sync(); err == nil {
 		err = serr
 	}
@@ -195,14 +194,24 @@ func (v *Vault) readExtract(group, id string) (extractFile, error) {
 	if err != nil {
 		return f, kind(err)
 	}
-	head, sealed, _ := bytes.Cut(text, []byte("\n\n"))
+	return f, f.decode(text)
+}
+
+// decode reads the file of an extract, up to what is encrypted.
+func (f *extractFile) decode(text []byte) error {
+	head, sealed, ok := bytes.Cut(text, []byte("\n\n"))
 	first, rest, _ := strings.Cut(string(head), "\n")
-	person, ok := strings.CutPrefix(first, extractWords+" ")
-	if !ok || !isPseudonym(person) || len(head) > maxExtracted*33+1024 {
-		return f, fmt.Errorf("no extract of a vault: %w", stemma.ErrInvalid)
+	person, known := strings.CutPrefix(first, extractWords+" ")
+	if !ok || !known || !isPseudonym(person) || len(head) > maxExtracted*33+1024 {
+		return fmt.Errorf("no extract of a vault: %w", stemma.ErrInvalid)
 	}
 	f.person, f.names, f.sealed = person, strings.Split(rest, "\n"), sealed
-	return f, nil
+	return nil
+}
+
+// encode is the file.
+func (f *extractFile) encode() []byte {
+	return append([]byte(extractWords+" "+f.person+"\n"+strings.Join(f.names, "\n")+"\n\n"), f.sealed...)
 }
 
 // openExtract gives the key of an extract.

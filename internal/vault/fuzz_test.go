@@ -96,3 +96,23 @@ func FuzzURI(f *testing.F) {
 		}
 	})
 }
+
+// FuzzExtract reads files of extracts: what is read is written as it was.
+func FuzzExtract(f *testing.F) {
+	good := extractFile{person: "aaaaaaaaaaaaaaaa", names: []string{"0a", "0b"}, sealed: []byte("age-encryption.org/v1\n\n\n")}
+	f.Add(good.encode())
+	f.Add([]byte(extractWords + " ../../x\n\n"))
+	f.Add([]byte(extractWords + " aaaaaaaaaaaaaaaa\n\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var x extractFile
+		if err := x.decode(text); err != nil {
+			if !errors.Is(err, stemma.ErrInvalid) {
+				t.Fatalf("decode(%q) = %v, want ErrInvalid", text, err)
+			}
+			return
+		}
+		if again := x.encode(); !bytes.Equal(again, text) && len(x.names) > 1 {
+			t.Fatalf("%q is written as %q", text, again)
+		}
+	})
+}

@@ -164,11 +164,11 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		return done, err
 	}
 	done.Same = len(commits) - len(open)
-	unread, err := b.compare(ctx, s, dry, &done)
+	compared, err := b.compare(ctx, s, dry, &done)
 	if err != nil {
 		return done, err
 	}
-	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me(), Unread: unread, Pauses: spool.Pauses(filepath.Dir(s.Dir()), filepath.Base(s.Dir()))}
+	cfg := capture.Config{Repo: b.repo, Records: s.Records(), Blob: s.Blob, Person: b.me(), Unread: compared.Unread, Models: compared.Models, Pauses: spool.Pauses(filepath.Dir(s.Dir()), filepath.Base(s.Dir()))}
 	tip, err := b.ownNotesTip(ctx)
 	if err != nil {
 		return done, err

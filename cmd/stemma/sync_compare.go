@@ -10,12 +10,12 @@ import (
 )
 
 // compare compares what hooks reported with what the agents' transcripts tell,
-// and gives the sessions for which that can not be done, with the reasons. What
-// stands in the way of it is one of them and keeps nobody from a sync. A dry run
+// and gives what it found: also the sessions for which that can not be done, with the
+// reasons. What stands in the way keeps nobody from a sync. A dry run
 // compares nothing: it would have to write down what it found.
-func (b *bench) compare(ctx context.Context, s *spool.Spool, dry bool, done *synced) (map[string]string, error) {
+func (b *bench) compare(ctx context.Context, s *spool.Spool, dry bool, done *synced) (capture.Compared, error) {
 	if dry {
-		return nil, nil
+		return capture.Compared{}, nil
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -24,7 +24,7 @@ func (b *bench) compare(ctx context.Context, s *spool.Spool, dry bool, done *syn
 	c, err := capture.Compare(ctx, capture.Comparison{Spool: s, Family: agents(), Home: home, Folder: filepath.Base(s.Dir())})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return c, ctx.Err()
 		}
 		b.say(err.Error())
 	}
@@ -32,5 +32,5 @@ func (b *bench) compare(ctx context.Context, s *spool.Spool, dry bool, done *syn
 	for _, why := range c.Unread {
 		done.Unread[why]++
 	}
-	return c.Unread, nil
+	return c, nil
 }

@@ -36,6 +36,8 @@ type Config struct {
 	// Unread are the sessions whose transcripts could not be compared with what
 	// their hooks reported, by key: see [Compare].
 	Unread map[string]string
+	// Models are the models that transcripts name, by the key of a session.
+	Models map[string][]string
 	// Pauses are when capture was paused: what was written then is nobody's.
 	Pauses []spool.Interval
 }

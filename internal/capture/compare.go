@@ -46,6 +46,8 @@ type Compared struct {
 	// Unread are the sessions that hooks reported and whose transcripts were not
 	// read, by key, with the reason.
 	Unread map[string]string
+	// Models are the models that worked in each session, by key, each once.
+	Models map[string][]string
 	// Calls counts the calls that no hook reported and that were not known yet.
 	Calls int
 }
@@ -65,7 +67,7 @@ const (
 //
 // Where it fails, no session is compared.
 func Compare(ctx context.Context, cfg Comparison) (Compared, error) {
-	c := &comparing{Comparison: cfg, done: Compared{Unread: make(map[string]string)}, known: cfg.Spool.Transcripts(), left: maxCompared}
+	c := &comparing{Comparison: cfg, done: Compared{Unread: make(map[string]string), Models: make(map[string][]string)}, known: cfg.Spool.Transcripts(), left: maxCompared}
 	err := c.hear()
 	if err == nil && !c.since.IsZero() {
 		err = c.all(ctx)
@@ -93,6 +95,10 @@ func (c *comparing) all(ctx context.Context) error {
 			continue
 		}
 		kept[path] = t
+		for id, models := range t.Models {
+			key := stemma.SessionID(t.Agent, id).Key
+			c.done.Models[key] = once(c.done.Models[key], models...)
+		}
 		for _, id := range t.Own {
 			key := stemma.SessionID(t.Agent, id).Key
 			switch {
@@ -259,7 +265,7 @@ func (c *comparing) compare(ctx context.Context, path string) (spool.Transcript,
 	case seen && len(was.Own) == 0 && was.Reason == "" && !c.named(path):
 		return was, true, nil // it works elsewhere
 	}
-	now := spool.Transcript{Size: st.Size(), Mtime: st.ModTime().UnixNano(), Agent: was.Agent, Sessions: was.Sessions, Own: was.Own, State: was.State}
+	now := spool.Transcript{Size: st.Size(), Mtime: st.ModTime().UnixNano(), Agent: was.Agent, Sessions: was.Sessions, Own: was.Own, Models: maps.Clone(was.Models), State: was.State}
 	if err := c.read(ctx, path, &now); err != nil {
 		if ctx.Err() != nil {
 			return now, false, ctx.Err()
@@ -339,6 +345,14 @@ func (c *comparing) read(ctx context.Context, path string, t *spool.Transcript) 
 		if !slices.Contains(t.Sessions, s.ID) {
 			t.Sessions = append(t.Sessions, s.ID)
 		}
+		for _, turn := range s.Turns {
+			for _, m := range turn.Models {
+				if t.Models == nil {
+					t.Models = make(map[string][]string)
+				}
+				t.Models[s.ID] = once(t.Models[s.ID], m.Model.Raw)
+			}
+		}
 		own, reason, err := c.tell(d.Agent(), s)
 		if err != nil {
 			return &spoolError{err}
@@ -350,6 +364,17 @@ func (c *comparing) read(ctx context.Context, path string, t *spool.Transcript) 
 	}
 	t.State, err = json.Marshal(r.State)
 	return err
+}
+
+// once adds the names that are not there yet. Of many, some stay out: that there
+// are many is what counts.
+func once(names []string, more ...string) []string {
+	for _, name := range more {
+		if name != "" && !slices.Contains(names, name) && len(names) < 8 {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // worksHere reports whether the beginning of a transcript, or all of one that

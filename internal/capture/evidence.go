@@ -166,6 +166,15 @@ func (e *evidence) add(path string, ranges []notes.Range, m attribution.Mark, fa
 	e.claims = append(e.claims, c)
 }
 
+// named gives a session with the model that its transcript names, where its hooks
+// named none and no other worked in it so far.
+func (e *evidence) named(s notes.Session) notes.Session {
+	if models := e.Models[stemma.SessionID(s.Agent, s.ID).Key]; !s.Model.Known() && len(models) == 1 {
+		s.Model = stemma.ParseModel(models[0])
+	}
+	return s
+}
+
 // result gives the evidence, and false where there is none.
 func (e *evidence) result() (Result, bool, error) {
 	if len(e.want) == 0 && len(e.claims) == 0 {
@@ -181,7 +190,7 @@ func (e *evidence) result() (Result, bool, error) {
 		}
 		if _, ok := number[s]; !ok {
 			number[s] = len(out.Sessions)
-			out.Sessions = append(out.Sessions, e.sessions[s])
+			out.Sessions = append(out.Sessions, e.named(e.sessions[s]))
 		}
 		out.Claims[i].Session = number[s]
 	}

@@ -18,6 +18,9 @@ type Transcript struct {
 	Sessions []string `json:"sessions,omitempty"`
 	// Own are the sessions that worked in the repository.
 	Own []string `json:"own,omitempty"`
+	// Models are the models that worked in each session, as the transcript names
+	// them, each once.
+	Models map[string][]string `json:"models,omitempty"`
 	// Reason says why it could not be compared.
 	Reason string `json:"reason,omitempty"`
 	// State is what the reader needs to go on where it ended.

@@ -27,7 +27,7 @@ func newWhy(o *options) *cobra.Command {
 the change it entered by, every rewrite on the way to the commit whose evidence
 names the session (with the rule that joined each step), what the sources say
 there, the session, its agent and model, and the session's prompts where a source
-carries them. Prompts are read from their source for this call and are not kept.
+carries them, or the vault keeps them as your own. They are read for this call.
 
 Behind each step stands who says so and how strong that is. The last line says
 why it goes no further. The path is seen from the current folder (:/path from the

@@ -497,7 +497,8 @@ func tellsMore(row stemma.Attribution) bool {
 	return slices.ContainsFunc(row.Sources, func(s stemma.SourceClaim) bool { return s.Differ > 0 || counting[s.Source] })
 }
 
-// prompts reads the prompts that the sources carry for a commit.
+// prompts reads the prompts that the sources carry for a commit, and those that the
+// vault keeps.
 func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, error) {
 	var all []lineage.Prompt
 	for _, s := range noteSources() {
@@ -520,7 +521,8 @@ func (b *bench) prompts(ctx context.Context, commit string) ([]lineage.Prompt, e
 	for _, s := range keyedSources() {
 		all = append(all, lineage.Prompts(s.Names()[0], keyed[s.Names()[0]])...)
 	}
-	return all, nil
+	said, err := b.said(ctx, commit, all)
+	return append(all, said...), err
 }
 
 // ownNotes is the ref of stemma's own notes.

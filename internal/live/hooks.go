@@ -205,20 +205,19 @@ func call(b *agent.Builder, w *agent.Work, r spool.Record, p payload) {
 			w.Note(key, id)
 		}
 	}
-	c := w.Open(id)
-	if c == nil {
+	if w.Open(id) == nil {
 		made := b.NewCall(id, cmp.Or(r.Tool, r.Event), p.input)
 		made.Start = r.Time
 		if r.Tool == "" && len(r.Files) > 0 {
 			made.Kind = agent.KindEdit // Cursor's afterFileEdit, Windsurf's write_code
 		}
 		files(&made, r)
-		c = w.Call(made)
+		w.Call(made)
 	}
 	if r.Phase != spool.After {
 		return
 	}
-	if c = w.Result(id, r.Time, agent.Span{Length: p.response.Len()}); c != nil {
+	if c := w.Result(id, r.Time, agent.Span{Length: p.response.Len()}); c != nil {
 		ended(b, c, r, p)
 	}
 }

@@ -10,7 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/record"
+	"github.com/stemma-dev/stemma/internal/sign"
+	"github.com/stemma-dev/stemma/internal/sign/filekey"
 )
 
 // Every byte of every key file of this machine, changed, is named.
@@ -24,6 +28,13 @@ func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
+	service, err := filekey.Open(filepath.Join(t.TempDir(), "service"), filekey.Config{Algorithm: filekey.ECDSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rememberService(service); err != nil {
+		t.Fatal(err)
+	}
 	check := func() (faults []record.Fault) {
 		t.Helper()
 		if _, err := checkKeys(func(f record.Fault) { faults = append(faults, f) }); err != nil {
@@ -35,7 +46,7 @@ func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 		t.Fatalf("faults in what is whole: %v", faults)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "keys", "*"))
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 6 {
 		t.Fatalf("the key files are %q, %v", files, err)
 	}
 	for _, path := range files {
@@ -65,6 +76,54 @@ func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Where a key service signs, there is no key in a file: what it signed is checked by
+// the public key that is remembered, as a claim, and the other keys are looked at.
+func TestKeyOfAServiceIsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STEMMA_DIR", dir)
+	service, err := filekey.Open(filepath.Join(t.TempDir(), "service"), filekey.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := logSigner(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := organisationKey(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := rememberService(service); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known, err := believed(trustFlags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := stemma.Statement{
+		Type: stemma.StatementType, PredicateType: attest.TypeTestResult, Predicate: []byte(`{"result":"PASSED","configuration":[]}`),
+		Subject: []stemma.Subject{{Digest: map[string]string{"sha256": strings.Repeat("ab", 32)}}},
+	}
+	e, err := sign.SealStatement(t.Context(), s, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := known.Verify(t.Context(), e, s); v.Tier != stemma.TierClaimed {
+		t.Errorf("what the service signed is worth %+v, want claimed", v)
+	}
+	var faults []record.Fault
+	fault := func(f record.Fault) { faults = append(faults, f) }
+	if n, err := checkKeys(fault); err != nil || n != 3 || len(faults) > 0 {
+		t.Errorf("checkKeys = %d, %v, %v, want 3 keys and no fault", n, err, faults)
+	}
+	if err := os.Remove(filepath.Join(dir, "keys", "tlog.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := checkKeys(fault); err != nil || len(faults) != 1 || !strings.Contains(faults[0].Where, "tlog.key") {
+		t.Errorf("without the key of the log: %v, %v", faults, err)
 	}
 }
 

@@ -24,8 +24,9 @@ never in a repository. It proves that nothing has changed since it signed, no
 more: what it signs has the tier "claimed", whatever anybody writes anywhere.
 
 Where STEMMA_SIGNING_KEY is set to the URI of a key service (awskms://...,
-hashivault://..., or a sigstore-kms-* program), the key there signs instead, and
-who is to believe it lists its public key in trust.yaml.
+hashivault://..., or a sigstore-kms-* program), the key there signs instead. Its
+public key is remembered, so that this machine checks what it signed; for others,
+and for more than a claim, it is listed in trust.yaml.
 
 Who else is believed stands in trust.yaml, beside that folder: the keys of
 servers, and the workflows that an identity provider vouches for. "stemma keys
@@ -83,14 +84,26 @@ func (o *options) listKeys() error {
 		}
 		list = append(list, l)
 	}
+	services, err := serviceKeys()
+	if err != nil {
+		return err
+	}
+	served := make([]string, 0, len(services))
+	for _, k := range services {
+		served = append(served, k.ID)
+	}
 	if o.json {
 		return printJSON(o.out, struct {
-			Schema string      `json:"schema"`
-			Folder string      `json:"folder"`
-			Keys   []listedKey `json:"keys"`
-		}{"stemma.keys/v1", dir, list})
+			Schema   string      `json:"schema"`
+			Folder   string      `json:"folder"`
+			Keys     []listedKey `json:"keys"`
+			Services []string    `json:"services"` // ids of keys of key services that signed here
+		}{"stemma.keys/v1", dir, list, served})
 	}
-	if len(list) == 0 {
+	for _, id := range served {
+		fmt.Fprintf(o.out, "%s  of a key service, which signed here\n", evidence.Short(id))
+	}
+	if len(list) == 0 && len(served) == 0 {
 		fmt.Fprintf(o.out, "no key yet: one is made in %s when something is first signed\n", plain(dir))
 	}
 	for _, k := range list {

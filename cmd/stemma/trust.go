@@ -49,6 +49,11 @@ func believed(f trustFlags) (trust, error) {
 		}
 		t.Keys = append(t.Keys, k)
 	}
+	services, err := serviceKeys()
+	if err != nil {
+		return t, err
+	}
+	t.Keys = append(t.Keys, services...)
 	revoked, err := revocations(dir, own)
 	if err != nil {
 		return t, err

@@ -199,16 +199,20 @@ func checkKeys(fault func(record.Fault)) (int, error) {
 		fault(record.Fault{Where: "keys/signing", Reason: err.Error()})
 		return 0, nil
 	}
-	if len(keys) == 0 {
+	services, err := serviceKeys()
+	if err := bad(servicePrefix+"*", err); err != nil {
+		return 0, err
+	}
+	n := len(keys) + len(services)
+	if n == 0 && err == nil {
 		return 0, nil
 	}
-	n := len(keys)
 	for _, info := range keys {
 		if err := bad("signing-"+info.ID+".json", filekey.Check(dir, info)); err != nil {
 			return n, err
 		}
 	}
-	if _, err := filekey.Current(dir); err != nil {
+	if _, err := filekey.Current(dir); err != nil && len(keys) > 0 {
 		fault(record.Fault{Where: "keys/signing", Reason: err.Error()})
 	}
 	public, err := readKeyFile(filepath.Join(dir, logPublicFile))

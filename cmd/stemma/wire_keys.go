@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/evidence"
 	"github.com/stemma-dev/stemma/internal/sign"
 	"github.com/stemma-dev/stemma/internal/sign/filekey"
@@ -57,13 +61,68 @@ func signingKey(ctx context.Context) (sign.Signer, error) {
 		if err != nil {
 			return nil, hinted{err, "unset " + keyVariable + " to sign with a key of this machine"}
 		}
-		return k, nil
+		return k, rememberService(k)
 	}
 	dir, err := keysDir()
 	if err != nil {
 		return nil, err
 	}
 	return filekey.Open(dir, filekey.Config{})
+}
+
+// servicePrefix begins the names of the files of public keys with which key services
+// signed for this machine: so what they signed is checked without asking them.
+const servicePrefix = "service-"
+
+// rememberService keeps the public key of a key service.
+func rememberService(k sign.Signer) error {
+	dir, err := keysDir()
+	if err != nil {
+		return err
+	}
+	_, err = readOrMake(filepath.Join(dir, servicePrefix+k.KeyID()+".pem"), func() (string, error) {
+		text, err := attest.EncodeKey(k.Public())
+		return strings.TrimSuffix(text, "\n"), err
+	})
+	return err
+}
+
+// serviceKeys gives the public keys that are remembered of key services. Nothing tells
+// who holds them, so that what they sign is claimed; trust.yaml may say more.
+func serviceKeys() ([]sign.Key, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return nil, err
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%v: %w", reason(err), stemma.ErrDenied)
+	}
+	var keys []sign.Key
+	for _, f := range files {
+		id, ours := strings.CutPrefix(f.Name(), servicePrefix)
+		if !ours {
+			continue
+		}
+		path := filepath.Join(dir, f.Name())
+		text, err := readSmall(path, maxKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		public, err := attest.DecodeKey(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		again, err := attest.EncodeKey(public)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if got, err := attest.KeyID(public); err != nil || got+".pem" != id || again != string(text) {
+			return nil, fmt.Errorf("%s is not as it was written: %w", path, stemma.ErrInvalid)
+		}
+		keys = append(keys, sign.Key{Name: "key service", ID: strings.TrimSuffix(id, ".pem"), Public: public, Holder: sign.HeldByPerson, Pinned: "keys folder"})
+	}
+	return keys, nil
 }
 
 // ownKey is what is known of a signing key of this machine.
@@ -80,6 +139,12 @@ func machineKeys() (dir string, keys []ownKey, err error) {
 
 // rotate puts a new key in the place of the one that signs.
 func (o *options) rotate(ctx context.Context, algorithm string) (rotation, error) {
+	if serviceKey() {
+		return rotation{}, hinted{
+			fmt.Errorf("a key service signs, by %s: its key is not stemma's to rotate: %w", keyVariable, stemma.ErrInvalid),
+			"rotate it there, or unset " + keyVariable + " to rotate the key of this machine",
+		}
+	}
 	dir, err := keysDir()
 	if err != nil {
 		return rotation{}, err

@@ -151,5 +151,5 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "statements/s")
-	b.ReportMetric(float64(after.HeapSys-before.HeapSys)/1e6, "heap-growth-MB")
+	b.ReportMetric(float64(int64(after.HeapSys)-int64(before.HeapSys))/1e6, "heap-growth-MB")
 }

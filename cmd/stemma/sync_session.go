@@ -23,9 +23,13 @@ import (
 // what it told. What can not be told now is told the next time.
 func (o *options) syncSessions(ctx context.Context, b *bench, s *spool.Spool, dry bool) (live.Report, error) {
 	home, folder := filepath.Dir(s.Dir()), filepath.Base(s.Dir())
-	place, err := spool.Find(b.repo.WorkTree())
-	if err != nil || spool.Paused(home, folder) {
+	tree := b.repo.WorkTree()
+	if tree == "" || spool.Paused(home, folder) {
 		return live.Report{}, nil // no hook runs without a work tree
+	}
+	place, err := spool.Find(tree)
+	if err != nil {
+		return live.Report{}, err
 	}
 	config, _ := os.UserConfigDir() // without one there are no patterns of the user's
 	opened := false

@@ -195,6 +195,8 @@ type unit struct {
 	Refs []ref            `json:"records"`
 	Told int              `json:"recordsTold"`
 	Upto map[string]int64 `json:"upto"`
+	// Short says that Refs do not go back to the first record of the session.
+	Short bool `json:"short,omitempty"`
 	// Through is when the last record that was told was made.
 	Through time.Time   `json:"through,omitzero"`
 	Hooks   agent.State `json:"hooks"`
@@ -263,14 +265,20 @@ func (u *unit) add(rec spool.Stored, rescan bool) {
 		return
 	}
 	u.Upto[rec.Segment] = rec.Offset
-	if rescan && !u.Through.IsZero() && !rec.Time.After(u.Through) || len(u.Refs) >= maxRefs {
+	if rescan && !u.Through.IsZero() && !rec.Time.After(u.Through) {
 		return
+	}
+	if len(u.Refs) >= maxRefs { // those that were told are only wanted for the whole
+		u.Refs, u.Told, u.Short = slices.Clone(u.Refs[u.Told:]), 0, true
 	}
 	u.Refs = append(u.Refs, ref{rec.Segment, rec.Offset})
 }
 
 // forget drops the places of records.
-func (u *unit) forget() { u.Refs, u.Told, u.Upto = nil, 0, make(map[string]int64) }
+func (u *unit) forget() {
+	u.Short = u.Short || u.Told > 0
+	u.Refs, u.Told, u.Upto = nil, 0, make(map[string]int64)
+}
 
 // copied is a copy, so that what is not recorded is not remembered as told.
 func (u *unit) copied() *unit {

@@ -590,6 +590,37 @@ func TestSessionThatCanNotBeTold(t *testing.T) {
 	d.tale("codex/with / and\nline")
 }
 
+// An erasure moves records: others are not told twice for it, and what is concluded
+// from the whole of another session is not taken for a part's.
+func TestErasureMovesRecords(t *testing.T) {
+	d := newDesk(t)
+	prompt := func(id, text string) {
+		d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": id, "prompt": text})
+	}
+	prompt("gone", "secret")
+	prompt("stays", "fix the bug")
+	d.sync()
+	prompt("stays", "now document it")
+	if _, err := d.spool().Erase(func(r spool.Record) bool { return r.Of("gone") }); err != nil {
+		t.Fatal(err)
+	}
+	if err := Forget(d.spool(), []string{"gone"}); err != nil {
+		t.Fatal(err)
+	}
+	if rows := d.later(); len(rows) != 1 || rows["codex/stays"].Turns != 1 {
+		t.Errorf("told %v", rows)
+	}
+	if tale := d.tale("codex/stays"); len(tale.Session.Turns) != 2 || tale.Derived == nil || tale.Derived.Iterations.Prompts != 1 || tale.Derived.Task.Type != "bugfix" {
+		t.Errorf("%d turns, derived %+v", len(tale.Session.Turns), tale.Derived)
+	}
+	files, _ := filepath.Glob(filepath.Join(d.spool().Dir(), folder, "*"))
+	for _, f := range files {
+		if text, _ := os.ReadFile(f); bytes.Contains(text, []byte("gone")) {
+			t.Errorf("%s remembers what was erased", f)
+		}
+	}
+}
+
 // A session of another repository is told there.
 func TestSessionOfAnotherRepository(t *testing.T) {
 	d, other := newDesk(t), newDesk(t)

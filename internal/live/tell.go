@@ -38,12 +38,15 @@ func (r *run) tell(ctx context.Context, row *row) error {
 			t.own = s
 		}
 	}
-	src, closer, err := agent.Open(row.Transcript)
-	if row.Transcript != "" && err == nil {
-		defer closer.Close()
-		err = t.fromTranscript(ctx, src)
-		if err == nil || !unreadable(err) {
-			return err
+	// Whatever else lies there might never end.
+	if st, err := os.Stat(row.Transcript); err == nil && st.Mode().IsRegular() {
+		src, closer, err := agent.Open(row.Transcript)
+		if err == nil {
+			defer closer.Close()
+			err = t.fromTranscript(ctx, src)
+			if err == nil || !unreadable(err) {
+				return err
+			}
 		}
 	}
 	return t.fromHooks(ctx)
@@ -227,8 +230,8 @@ func (t *telling) fromHooks(ctx context.Context) error {
 	}
 	s.Supplement(p.Head)
 	how := told{vantage: stemma.Harness, all: func(string) *agent.Session { return nil }}
-	if len(t.unit.Refs) < maxRefs && next.Path == "" && p.Shift == 0 {
-		how.all = func(id string) *agent.Session { all := t.everything(); return t.whole(&all, id, "") }
+	if !next.Short && next.Path == "" && p.Shift == 0 {
+		how.all = func(id string) *agent.Session { return t.whole(t.everything(), id, "") }
 	}
 	how.recall = func(s *agent.Session) { s.Recall(t.seen.State, t.row.ID, p.Held) }
 	if err := t.part(ctx, p, s, how); err != nil {
@@ -242,15 +245,18 @@ func (t *telling) fromHooks(ctx context.Context) error {
 	return nil
 }
 
-// everything reads all records of the session that are still there.
-func (t *telling) everything() agent.Reading {
+// everything reads all records of the session; nil where some are gone.
+func (t *telling) everything() *agent.Reading {
 	var all []spool.Record
 	for _, at := range t.unit.Refs {
-		if rec, err := t.Spool.RecordAt(at.Segment, at.Offset); err == nil && rec.Session == t.row.ID {
-			all = append(all, rec)
+		rec, err := t.Spool.RecordAt(at.Segment, at.Offset)
+		if err != nil || rec.Session != t.row.ID {
+			return nil
 		}
+		all = append(all, rec)
 	}
-	return readHooks(t.row.Agent, all, agent.State{})
+	r := readHooks(t.row.Agent, all, agent.State{})
+	return &r
 }
 
 func lastTurn(s agent.Session) int {

@@ -134,13 +134,13 @@ func (b *bench) toldSince(ctx context.Context, from uint64) (told []agent.Tale, 
 			return !ok
 		}), next, nil
 	}
-	for i := range told {
-		// A part that comes late changes the session as a whole.
-		if told[i], err = b.tale(ctx, told[i].Key); err != nil {
-			return nil, 0, err
-		}
+	var keys []string
+	for _, t := range told {
+		keys = append(keys, t.Key)
 	}
-	return told, next, nil
+	// A part that comes late changes the session as a whole.
+	told, err = b.talesOf(ctx, keys)
+	return told, next, err
 }
 
 // fold applies a statement, and says what can not be read.
@@ -181,23 +181,44 @@ func (b *bench) allTales(ctx context.Context) ([]agent.Tale, error) {
 // tale gives one session as its statements tell it. The error is of kind
 // stemma.ErrNotFound where nothing was recorded of it on this machine.
 func (b *bench) tale(ctx context.Context, key string) (agent.Tale, error) {
-	s, err := b.reading(ctx)
+	told, err := b.talesOf(ctx, []string{key})
+	if err == nil && len(told) == 0 {
+		err = fmt.Errorf("session %s: %w", key, stemma.ErrNotFound)
+	}
 	if err != nil {
 		return agent.Tale{}, err
 	}
-	var one project.Sessions
-	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + agent.SubjectURI(key)}, 0) {
-		if err != nil {
-			return agent.Tale{}, fmt.Errorf("read session %s: %w", key, err)
-		}
-		b.fold(&one, st)
+	return told[0], nil
+}
+
+// talesOf gives those of these sessions of which something was recorded on this
+// machine, by key.
+func (b *bench) talesOf(ctx context.Context, keys []string) ([]agent.Tale, error) {
+	s, err := b.reading(ctx)
+	if errors.Is(err, stemma.ErrNotFound) || len(keys) == 0 {
+		return nil, nil
 	}
-	for _, t := range one.Tales() {
-		if t.Key == key {
-			return t, nil
+	if err != nil {
+		return nil, err
+	}
+	var told project.Sessions
+	for chunk := range slices.Chunk(keys, 500) {
+		var subjects []string
+		for _, key := range chunk {
+			subjects = append(subjects, "uri:"+agent.SubjectURI(key))
+		}
+		for st, err := range record.StatementsAbout(ctx, s.evidence, subjects, 0) {
+			if err != nil {
+				return nil, fmt.Errorf("read %d sessions: %w", len(chunk), err)
+			}
+			b.fold(&told, st)
 		}
 	}
-	return agent.Tale{}, fmt.Errorf("session %s: %w", key, stemma.ErrNotFound)
+	asked := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		asked[key] = true
+	}
+	return slices.DeleteFunc(told.Tales(), func(t agent.Tale) bool { return !asked[t.Key] }), nil
 }
 
 // sessionsOf is the URI of what all sessions of a repository are about.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,21 +21,35 @@ type toldSessions struct {
 	read  bool
 }
 
-func (s *toldSessions) Tale(ctx context.Context, key string) (agent.Tale, error) {
-	if t, ok := s.tales[key]; ok {
-		if t == nil {
-			return agent.Tale{}, fmt.Errorf("session %s: %w", key, stemma.ErrNotFound)
+// maxTales is of how many sessions what was read is held: changes of one time have
+// sessions in common.
+const maxTales = 2000
+
+func (s *toldSessions) Tales(ctx context.Context, keys []string) (map[string]*agent.Tale, error) {
+	if len(s.tales) > maxTales {
+		clear(s.tales)
+	}
+	var ask []string
+	for _, key := range keys {
+		if _, ok := s.tales[key]; !ok {
+			ask = append(ask, key)
+			s.tales[key] = nil
 		}
-		return *t, nil
 	}
-	t, err := s.b.tale(ctx, key)
-	switch {
-	case err == nil:
-		s.tales[key] = &t
-	case errors.Is(err, stemma.ErrNotFound):
-		s.tales[key] = nil
+	read, err := s.b.talesOf(ctx, ask)
+	if err != nil {
+		return nil, err
 	}
-	return t, err
+	for i := range read {
+		s.tales[read[i].Key] = &read[i]
+	}
+	told := make(map[string]*agent.Tale, len(keys))
+	for _, key := range keys {
+		if t := s.tales[key]; t != nil {
+			told[key] = t
+		}
+	}
+	return told, nil
 }
 
 func (s *toldSessions) Before(ctx context.Context, t agent.Tale) (agent.Tale, error) {
@@ -48,9 +61,16 @@ func (s *toldSessions) Before(ctx context.Context, t agent.Tale) (agent.Tale, er
 		s.read = true
 	}
 	start := when(t.Session.Start)
-	for i := range s.rows { // newest first
-		if r := &s.rows[i]; r.Config > 0 && r.Agent == t.Session.Agent && r.Start != "" && r.Start < start {
-			return s.Tale(ctx, r.Session)
+	// Newest first.
+	i, _ := slices.BinarySearchFunc(s.rows, start, func(r sessionRow, start string) int {
+		if r.Start < start {
+			return 1
+		}
+		return -1
+	})
+	for ; i < len(s.rows); i++ {
+		if r := &s.rows[i]; r.Config > 0 && r.Agent == t.Session.Agent && r.Start != "" {
+			return s.b.tale(ctx, r.Session)
 		}
 	}
 	return agent.Tale{}, fmt.Errorf("session before %s: %w", t.Key, stemma.ErrNotFound)

@@ -150,28 +150,34 @@ func (l *logging) mayTake(ctx context.Context, b Bound) (map[string]bool, error)
 		return map[string]bool{}, nil
 	}
 	least, counts := b.least()
-	all := make(map[string]bool)
-	for _, count := range counts {
-		most, err := l.most(ctx, count)
-		if err != nil {
-			return nil, err
-		}
-		told := make(map[string]bool, len(most))
-		for key := range most {
-			told[key] = true
-		}
-		if err := l.withSpawners(ctx, most); err != nil {
-			return nil, err
-		}
-		commits := make(map[string]int)
-		if err := l.joinsOf(ctx, told, func(e stemma.Edge) { commits[e.From.Key] = addUpTo(commits[e.From.Key], most[e.To.Key]) }); err != nil {
-			return nil, err
-		}
-		if err := l.enough(ctx, commits, least, all); err != nil {
+	most := make([]map[string]int, len(counts))
+	for i, count := range counts {
+		var err error
+		if most[i], err = l.most(ctx, count); err != nil {
 			return nil, err
 		}
 	}
-	return all, nil
+	// Every session of which something is told has all counts.
+	told := make(map[string]bool, len(most[0]))
+	for key := range most[0] {
+		told[key] = true
+	}
+	if err := l.withSpawners(ctx, most); err != nil {
+		return nil, err
+	}
+	commits := make([]map[string]int, len(counts))
+	for i := range commits {
+		commits[i] = make(map[string]int)
+	}
+	err := l.joinsOf(ctx, told, func(e stemma.Edge) {
+		for i, sum := range commits {
+			sum[e.From.Key] = addUpTo(sum[e.From.Key], most[i][e.To.Key])
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l.enough(ctx, commits, least)
 }
 
 // most gives for each session of which something is told the most that a count of
@@ -192,11 +198,11 @@ func (l *logging) most(ctx context.Context, count project.Count) (map[string]int
 	return most, nil
 }
 
-// withSpawners adds to the count of each session those of the sessions above it.
-func (l *logging) withSpawners(ctx context.Context, most map[string]int) error {
+// withSpawners adds to the counts of each session those of the sessions above it.
+func (l *logging) withSpawners(ctx context.Context, most []map[string]int) error {
 	parents := make(map[string]string)
 	asked := make(map[string]bool)
-	for next := slices.Collect(keysOf(most)); len(next) > 0; {
+	for next := slices.Collect(maps.Keys(most[0])); len(next) > 0; {
 		var from []stemma.NodeID
 		for _, key := range next {
 			asked[key] = true
@@ -214,41 +220,45 @@ func (l *logging) withSpawners(ctx context.Context, most map[string]int) error {
 			}
 		}
 	}
-	own := make(map[string]int, len(most))
-	for key, n := range most {
-		own[key] = n
-	}
-	for key := range own {
-		seen := map[string]bool{key: true}
-		for p, ok := parents[key]; ok && !seen[p]; p, ok = parents[p] {
-			seen[p] = true
-			most[key] = addUpTo(most[key], own[p])
+	for _, count := range most {
+		own := maps.Clone(count)
+		for key := range own {
+			seen := map[string]bool{key: true}
+			for p, ok := parents[key]; ok && !seen[p]; p, ok = parents[p] {
+				seen[p] = true
+				count[key] = addUpTo(count[key], own[p])
+			}
 		}
 	}
 	return nil
 }
 
-// enough puts into all the commits whose change has at least as much.
-func (l *logging) enough(ctx context.Context, commits map[string]int, least int, all map[string]bool) error {
-	from := make([]stemma.NodeID, 0, len(commits))
-	for id := range commits {
+// enough gives the commits whose change has, of one of the counts, at least as much.
+func (l *logging) enough(ctx context.Context, commits []map[string]int, least int) (map[string]bool, error) {
+	from := make([]stemma.NodeID, 0, len(commits[0]))
+	for id := range commits[0] {
 		from = append(from, stemma.CommitID(id))
 	}
-	changes := make(map[string]int)
+	changes := make([]map[string]int, len(commits))
+	for i := range changes {
+		changes[i] = make(map[string]int)
+	}
 	of := make(map[string]string)
 	for e, err := range l.Store.Edges(ctx, store.EdgeQuery{From: from, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}) {
 		if err != nil {
-			return fmt.Errorf("find changes: %w", err)
+			return nil, fmt.Errorf("find changes: %w", err)
 		}
 		of[e.From.Key] = e.To.Key
-		changes[e.To.Key] = addUpTo(changes[e.To.Key], commits[e.From.Key])
-	}
-	for id, change := range of {
-		if changes[change] >= least {
-			all[id] = true
+		for i, sum := range changes {
+			sum[e.To.Key] = addUpTo(sum[e.To.Key], commits[i][e.From.Key])
 		}
 	}
-	return nil
+	all := make(map[string]bool)
+	for id, change := range of {
+		all[id] = slices.ContainsFunc(changes, func(sum map[string]int) bool { return sum[change] >= least })
+	}
+	maps.DeleteFunc(all, func(_ string, ok bool) bool { return !ok })
+	return all, nil
 }
 
 // addUpTo adds without running over.
@@ -257,16 +267,6 @@ func addUpTo(a, b int) int {
 		return math.MaxInt
 	}
 	return a + b
-}
-
-func keysOf(m map[string]int) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // inferred gives, by commit, the sessions that are joined with it by content

@@ -511,8 +511,9 @@ func (l *logging) work(ctx context.Context, c *Change, members []string, rows ma
 	c.Iterations = &n
 	if l.q.Turns {
 		c.Work = sessions
+		err = l.drift(ctx, sessions)
 	}
-	return true, nil
+	return true, err
 }
 
 // source reports whether a source that the query asks for says something of the

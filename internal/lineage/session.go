@@ -15,9 +15,8 @@ import (
 
 // Sessions tells what was recorded of sessions.
 type Sessions interface {
-	// Tale gives one session. The error is of kind stemma.ErrNotFound where
-	// nothing of it was recorded.
-	Tale(ctx context.Context, key string) (agent.Tale, error)
+	// Tales gives the sessions with these keys of which something was recorded.
+	Tales(ctx context.Context, keys []string) (map[string]*agent.Tale, error)
 	// Before gives the session of the same agent that began before this one and
 	// whose configuration is known, the latest. The error is of kind
 	// stemma.ErrNotFound where there is none.
@@ -128,24 +127,43 @@ func SessionsOf(ctx context.Context, g Graph, change string, rows []stemma.Attri
 	if err != nil {
 		return nil, err
 	}
-	for i := 0; i < len(all); i++ { // grows by those that spawned others
-		s := all[i]
-		if err := w.tell(ctx, s); err != nil {
-			return nil, err
-		}
-		if s.tale == nil || len(s.Joined) == 0 {
+	if err := w.tell(ctx, all...); err != nil {
+		return nil, err
+	}
+	others, err := w.others(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if s.tale == nil {
 			continue
 		}
-		windows, err := w.windows(ctx, s)
+		windows, err := w.windows(ctx, s, others[s.Session])
 		if err != nil {
 			return nil, err
 		}
 		s.choose(windows)
 	}
-	if all, err = w.spawners(ctx, all); err != nil {
-		return nil, err
+	return w.spawners(ctx, all)
+}
+
+// drift fills in how the configuration of sessions differs from that of the
+// sessions before them.
+func (g Graph) drift(ctx context.Context, sessions []*SessionWork) error {
+	for _, s := range sessions {
+		if s.tale == nil || len(s.tale.Config) == 0 {
+			continue
+		}
+		before, err := g.Sessions.Before(ctx, *s.tale)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.Drift = &Drift{before.Key, agent.DriftBetween(before.Config, s.tale.Config)}
 	}
-	return all, nil
+	return nil
 }
 
 // working is one question for the sessions of commits.
@@ -196,39 +214,35 @@ func newWork(key string) *SessionWork {
 	return &SessionWork{Session: key, Agent: name, Joined: []Join{}, Turns: []*TurnWork{}}
 }
 
-// tell fills in what is known of the session as a whole.
-func (w *working) tell(ctx context.Context, s *SessionWork) error {
-	if w.Sessions == nil {
+// tell fills in what is known of sessions as a whole.
+func (w *working) tell(ctx context.Context, sessions ...*SessionWork) error {
+	if w.Sessions == nil || len(sessions) == 0 {
 		return nil
 	}
-	t, err := w.Sessions.Tale(ctx, s.Session)
-	if errors.Is(err, stemma.ErrNotFound) {
-		return nil
+	var keys []string
+	for _, s := range sessions {
+		keys = append(keys, s.Session)
 	}
+	tales, err := w.Sessions.Tales(ctx, keys)
 	if err != nil {
 		return err
 	}
-	s.tale, s.Told, s.Version, s.Config = &t, true, t.Session.Version, len(t.Config)
-	if p := t.Session.Parent; p != nil {
-		s.Parent = stemma.SessionID(cmp.Or(p.Agent, t.Session.Agent), p.Session).Key
-	}
-	if d := t.Derived; d != nil {
-		s.Tested = d.Signals.Tested
-		if d.Task.Type != "" {
-			s.Task = &TaskType{d.Task.Type, d.Task.Method, stemma.Inferred}
+	for _, s := range sessions {
+		t := tales[s.Session]
+		if t == nil {
+			continue
+		}
+		s.tale, s.Told, s.Version, s.Config = t, true, t.Session.Version, len(t.Config)
+		if p := t.Session.Parent; p != nil {
+			s.Parent = stemma.SessionID(cmp.Or(p.Agent, t.Session.Agent), p.Session).Key
+		}
+		if d := t.Derived; d != nil {
+			s.Tested = d.Signals.Tested
+			if d.Task.Type != "" {
+				s.Task = &TaskType{d.Task.Type, d.Task.Method, stemma.Inferred}
+			}
 		}
 	}
-	if len(t.Config) == 0 {
-		return nil
-	}
-	before, err := w.Sessions.Before(ctx, t)
-	if errors.Is(err, stemma.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	s.Drift = &Drift{before.Key, agent.DriftBetween(before.Config, t.Config)}
 	return nil
 }
 

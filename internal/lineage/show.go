@@ -190,7 +190,10 @@ func Show(ctx context.Context, g Graph, told Told) (Commit, error) {
 	if out.Indexed, err = g.indexed(ctx, row.Commit); err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
-	if err := g.workOf(ctx, &out, row); err != nil {
+	if err = g.workOf(ctx, &out, row); err == nil {
+		err = g.drift(ctx, out.Work)
+	}
+	if err != nil {
 		return Commit{}, fmt.Errorf("show %s: %w", row.Commit, err)
 	}
 	return out, nil

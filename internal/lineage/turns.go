@@ -43,11 +43,7 @@ type window struct {
 
 // windows gives the window of each file that the session wrote for the commits
 // asked for.
-func (w *working) windows(ctx context.Context, s *SessionWork) (map[string]window, error) {
-	others, err := w.others(ctx, s)
-	if err != nil {
-		return nil, err
-	}
+func (w *working) windows(ctx context.Context, s *SessionWork, others []*made) (map[string]window, error) {
 	type own struct{ first, last, until int64 }
 	files := make(map[string]own)
 	for _, j := range s.Joined {
@@ -85,63 +81,82 @@ func (w *working) windows(ctx context.Context, s *SessionWork) (map[string]windo
 	return windows, nil
 }
 
-// others gives the other commits of the session that bound what it wrote for these.
-func (w *working) others(ctx context.Context, s *SessionWork) ([]*made, error) {
-	var ids []stemma.NodeID
-	session := []stemma.NodeID{{Kind: stemma.KindSession, Key: s.Session}}
-	for e, err := range w.Store.Edges(ctx, store.EdgeQuery{To: session, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}) {
+// others gives, by session, the other commits that bound what it wrote for these.
+func (w *working) others(ctx context.Context, sessions []*SessionWork) (map[string][]*made, error) {
+	var to []stemma.NodeID
+	for _, s := range sessions {
+		if s.tale != nil {
+			to = append(to, stemma.NodeID{Kind: stemma.KindSession, Key: s.Session})
+		}
+	}
+	if len(to) == 0 {
+		return nil, nil
+	}
+	joined := make(map[stemma.NodeID][]string) // sessions by commit
+	for e, err := range w.Store.Edges(ctx, store.EdgeQuery{To: to, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}) {
 		if err != nil {
 			return nil, err
 		}
-		if _, asked := w.rows[e.From.Key]; !asked && e.From.Kind == stemma.KindCommit && !slices.Contains(ids, e.From) {
-			ids = append(ids, e.From)
+		if _, asked := w.rows[e.From.Key]; !asked && !slices.Contains(joined[e.From], e.To.Key) {
+			joined[e.From] = append(joined[e.From], e.To.Key)
 		}
 	}
+	commits, err := w.bounding(ctx, slices.Collect(maps.Keys(joined)))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := w.Graph.rows(ctx, commits)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string][]*made)
+	for id, row := range rows {
+		m, err := w.madeOf(ctx, id, row)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range joined[stemma.CommitID(id)] {
+			all[s] = append(all[s], m)
+		}
+	}
+	return all, nil
+}
+
+// bounding gives those of other commits that bound what was written for these: of
+// a change, those that entered by another one; of a commit that is in none, those
+// that it is no rewrite of.
+func (w *working) bounding(ctx context.Context, ids []stemma.NodeID) (commits []string, err error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	bounds := make(map[stemma.NodeID]bool)
 	if w.change != "" {
 		for e, err := range w.Store.Edges(ctx, store.EdgeQuery{From: ids, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}) {
 			if err != nil {
 				return nil, err
 			}
 			if e.To.Key != w.change {
-				bounds[e.From] = true
+				commits = append(commits, e.From.Key)
 			}
 		}
-	} else {
-		for _, id := range ids {
-			bounds[id] = true
-		}
-		var from []stemma.NodeID
-		for id := range w.rows {
-			from = append(from, stemma.CommitID(id))
-		}
-		for e, err := range w.Store.Edges(ctx, store.EdgeQuery{From: from, Kinds: []stemma.EdgeKind{stemma.EdgeRewriteOf}}) {
-			if err != nil {
-				return nil, err
-			}
-			delete(bounds, e.To)
-		}
+		return commits, nil
 	}
-	var commits []string
-	for id := range bounds {
-		commits = append(commits, id.Key)
+	var from []stemma.NodeID
+	for id := range w.rows {
+		from = append(from, stemma.CommitID(id))
 	}
-	rows, err := w.Graph.rows(ctx, commits)
-	if err != nil {
-		return nil, err
-	}
-	var all []*made
-	for id, row := range rows {
-		m, err := w.madeOf(ctx, id, row)
+	origins := make(map[stemma.NodeID]bool)
+	for e, err := range w.Store.Edges(ctx, store.EdgeQuery{From: from, Kinds: []stemma.EdgeKind{stemma.EdgeRewriteOf}}) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, m)
+		origins[e.To] = true
 	}
-	return all, nil
+	for _, id := range ids {
+		if !origins[id] {
+			commits = append(commits, id.Key)
+		}
+	}
+	return commits, nil
 }
 
 // madeOf reads when a commit was made. Of one whose objects are gone the row has

@@ -182,8 +182,12 @@ func (l *lines) fill() error {
 		return err
 	}
 	if cap(l.buf)-len(l.buf) < 64<<10 {
-		// No bigger than the longest line needs.
-		bigger := make([]byte, len(l.buf), max(256<<10, len(l.buf)+64<<10, min(2*len(l.buf), MaxLine+64<<10)))
+		size := max(256<<10, 2*len(l.buf))
+		if size > MaxLine/2 {
+			// As much as the longest line needs, at once.
+			size = max(MaxLine, len(l.buf)) + 128<<10
+		}
+		bigger := make([]byte, len(l.buf), size)
 		copy(bigger, l.buf)
 		l.buf = bigger
 	}

@@ -47,6 +47,9 @@ func (w *Work) Message(m Message) {
 
 // delivered gives the messages but for those whose call failed.
 func (s *Session) delivered() []Message {
+	if len(s.Messages) == 0 {
+		return nil
+	}
 	failed := make(map[string]bool)
 	for _, t := range s.Turns {
 		for _, c := range t.Calls {

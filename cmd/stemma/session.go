@@ -316,22 +316,36 @@ func dash(s string) string {
 // find gives the session whose id begins with what the user wrote, agent/id or
 // id alone.
 func find(all []agent.Tale, wanted string) (agent.Tale, error) {
-	var found []agent.Tale
-	for _, t := range all {
-		if t.Key == wanted || t.Session.ID == wanted {
-			return t, nil
+	keys := make([]string, len(all))
+	for i := range all {
+		keys[i] = all[i].Key
+	}
+	i, err := findSession(keys, wanted)
+	if err != nil {
+		return agent.Tale{}, err
+	}
+	return all[i], nil
+}
+
+// findSession is find among keys, and gives the place.
+func findSession(keys []string, wanted string) (int, error) {
+	var found []int
+	for i, key := range keys {
+		_, id, _ := strings.Cut(key, "/")
+		if key == wanted || id == wanted {
+			return i, nil
 		}
-		if strings.HasPrefix(t.Key, wanted) || strings.HasPrefix(t.Session.ID, wanted) {
-			found = append(found, t)
+		if strings.HasPrefix(key, wanted) || strings.HasPrefix(id, wanted) {
+			found = append(found, i)
 		}
 	}
 	// A session and those that it spawned begin alike: the shortest is it.
-	slices.SortFunc(found, func(a, b agent.Tale) int { return len(a.Key) - len(b.Key) })
+	slices.SortFunc(found, func(a, b int) int { return len(keys[a]) - len(keys[b]) })
 	switch {
 	case len(found) == 0:
-		return agent.Tale{}, hinted{fmt.Errorf("session %q: %w", wanted, stemma.ErrNotFound), "stemma session list says which are known; stemma session import reads transcripts"}
-	case len(found) > 1 && !strings.HasPrefix(found[1].Key, found[0].Key+"/"):
-		return agent.Tale{}, hinted{fmt.Errorf("session %q: %d sessions begin so: %w", wanted, len(found), stemma.ErrInvalid), "write more of the id"}
+		return 0, hinted{fmt.Errorf("session %q: %w", wanted, stemma.ErrNotFound), "stemma session list says which are known; stemma session import reads transcripts"}
+	case len(found) > 1 && !strings.HasPrefix(keys[found[1]], keys[found[0]]+"/"):
+		return 0, hinted{fmt.Errorf("session %q: %d sessions begin so: %w", wanted, len(found), stemma.ErrInvalid), "write more of the id"}
 	}
 	return found[0], nil
 }

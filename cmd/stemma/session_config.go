@@ -87,21 +87,7 @@ type configDrift struct {
 	Diff string `json:"diff"` // of the redacted texts; "" where one of them is not kept
 }
 
-// earlier gives the session before another one, of the same agent, whose
-// configuration is known; nil where there is none.
-func earlier(all []agent.Tale, t agent.Tale) *agent.Tale {
-	var before *agent.Tale
-	for i := range all {
-		other := &all[i]
-		if len(other.Config) > 0 && other.Session.Agent == t.Session.Agent && other.Session.Start.Before(t.Session.Start) &&
-			(before == nil || other.Session.Start.After(before.Session.Start)) {
-			before = other
-		}
-	}
-	return before
-}
-
-func (o *options) showConfig(ctx context.Context, b *bench, all []agent.Tale, t agent.Tale, reason string) error {
+func (o *options) showConfig(ctx context.Context, b *bench, t agent.Tale, reason string) error {
 	shown := configShown{Schema: "stemma.session-config/v1", Session: t.Key, Files: []agent.ConfigFile{}, Drift: []configDrift{}}
 	texts, err := o.readConfig(ctx, b, t, reason)
 	if err != nil {
@@ -110,7 +96,11 @@ func (o *options) showConfig(ctx context.Context, b *bench, all []agent.Tale, t 
 	for _, c := range t.Config {
 		shown.Files = append(shown.Files, agent.ConfigFile{ConfigDigest: c, Text: texts[[2]string{c.Scope, c.Path}]})
 	}
-	if before := earlier(all, t); before != nil && len(t.Config) > 0 {
+	before, err := b.configuredBefore(ctx, t)
+	if err != nil {
+		return err
+	}
+	if before != nil {
 		shown.Since = before.Key
 		was, err := o.readConfig(ctx, b, *before, reason)
 		if err != nil {

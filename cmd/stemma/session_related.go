@@ -10,6 +10,8 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/lineage"
+	"github.com/stemma-dev/stemma/internal/project"
 )
 
 // The limits within which sessions that were recorded before are looked at for
@@ -101,6 +103,62 @@ func takenUp(all []agent.Tale) map[string][]kin {
 		}
 	}
 	return by
+}
+
+// takenUp gives the sessions that took up what one had said or done.
+func (b *bench) takenUp(ctx context.Context, session string) ([]kin, error) {
+	var keys []string
+	for s, err := range b.store.ScopesByKey(ctx, []string{project.RelatedKey(session)}) {
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, s.ID.Key)
+	}
+	told, err := b.talesOf(ctx, keys)
+	return takenUp(told)[session], err
+}
+
+// findTale gives the session whose id begins with what the user wrote.
+func (b *bench) findTale(ctx context.Context, wanted string) (agent.Tale, error) {
+	rows, err := b.sessionRows(ctx)
+	if err != nil {
+		return agent.Tale{}, err
+	}
+	keys := make([]string, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].Session
+	}
+	i, err := findSession(keys, wanted)
+	if err != nil {
+		return agent.Tale{}, err
+	}
+	return b.tale(ctx, keys[i])
+}
+
+// configuredBefore gives the session before one with which its configuration can
+// be compared; nil where there is none, or nothing configured it.
+func (b *bench) configuredBefore(ctx context.Context, t agent.Tale) (*agent.Tale, error) {
+	if len(t.Config) == 0 {
+		return nil, nil
+	}
+	before, err := b.graph().Sessions.Before(ctx, t)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &before, nil
+}
+
+// drift tells how the configuration of a session differs from that of the session
+// before; nil where there is nothing to compare with.
+func (b *bench) drift(ctx context.Context, t agent.Tale) (*lineage.Drift, error) {
+	before, err := b.configuredBefore(ctx, t)
+	if err != nil || before == nil {
+		return nil, err
+	}
+	return &lineage.Drift{Since: before.Key, Drift: agent.DriftBetween(before.Config, t.Config)}, nil
 }
 
 // passive says of a relation what it is from the other side.

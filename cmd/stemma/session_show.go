@@ -37,6 +37,7 @@ type sessionShown struct {
 	Cited   []agent.Citation      `json:"cited"`      // that prompts name
 	// Tools counts calls by the tool's name, by the index of the turn.
 	Tools map[int]map[string]int `json:"tools"`
+	Drift *lineage.Drift         `json:"drift"` // null where there is nothing to compare with
 }
 
 // accessShown is somebody else who was shown the prompts of a session.
@@ -76,24 +77,22 @@ between the commits.`,
 				return err
 			}
 			defer b.close()
-			all, err := b.tales(ctx)
-			if err != nil {
-				return err
-			}
-			t, err := find(all, args[0])
+			o.project(ctx, b)
+			t, err := b.findTale(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			if timeline {
+				all, err := b.allTales(ctx)
+				if err != nil {
+					return err
+				}
 				return o.showTimeline(ctx, b, all, t)
 			}
 			if config {
-				return o.showConfig(ctx, b, all, t, reason)
+				return o.showConfig(ctx, b, t, reason)
 			}
-			if !o.json {
-				defer o.showDrift(all, t)
-			}
-			return o.showSession(ctx, b, t, takenUp(all)[t.Key], prompts, reason)
+			return o.showSession(ctx, b, t, prompts, reason)
 		},
 	}
 	cmd.Flags().BoolVar(&prompts, "prompts", false, "show prompts and answers, from the vault")
@@ -103,7 +102,7 @@ between the commits.`,
 	return cmd
 }
 
-func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, taken []kin, prompts bool, reason string) error {
+func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, prompts bool, reason string) error {
 	s := &t.Session
 	if reason != "" && !prompts {
 		return hinted{fmt.Errorf("--reason: %w", stemma.ErrInvalid), "it is what --prompts or --config are asked for with"}
@@ -123,12 +122,20 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, taken
 	if err != nil {
 		return err
 	}
+	taken, err := b.takenUp(ctx, t.Key)
+	if err != nil {
+		return err
+	}
+	drift, err := b.drift(ctx, t)
+	if err != nil {
+		return err
+	}
 	wrote, err := b.wrote(ctx, []string{t.Key})
 	if err != nil {
 		return err
 	}
 	if o.json {
-		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]wroteRow{}, wrote[t.Key]...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown, append([]kin{}, taken...), append([]agent.Citation{}, t.Cited...), t.Tools})
+		return printJSON(o.out, sessionShown{"stemma.session/v1", rowOf(t), s, t.Derived, append([]agent.DeltaCommit{}, t.Commits...), append([]wroteRow{}, wrote[t.Key]...), append([]agent.DeltaRelation{}, t.Related...), append([]agent.ConfigDigest{}, t.Config...), t.Parts, t.Missing, shown, append([]kin{}, taken...), append([]agent.Citation{}, t.Cited...), t.Tools, drift})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -152,6 +159,11 @@ func (o *options) showSession(ctx context.Context, b *bench, t agent.Tale, taken
 	if t.Missing > 0 {
 		fmt.Fprintf(out, "gap      %d parts of what was told of it are missing\n", t.Missing)
 	}
+	if drift != nil {
+		for _, line := range driftLines(*drift) {
+			fmt.Fprintf(out, "drift    %s\n", line)
+		}
+	}
 	return nil
 }
 
@@ -166,18 +178,6 @@ func (b *bench) shownTo(ctx context.Context, session string) ([]accessShown, err
 		shown = append(shown, accessShown{a.Observed, a.By.ID, a.Reason})
 	}
 	return shown, nil
-}
-
-// showDrift tells what differs between the configuration of a session and that of
-// the one before it.
-func (o *options) showDrift(all []agent.Tale, t agent.Tale) {
-	before := earlier(all, t)
-	if before == nil || len(t.Config) == 0 {
-		return
-	}
-	for _, line := range driftLines(lineage.Drift{Since: before.Key, Drift: agent.DriftBetween(before.Config, t.Config)}) {
-		fmt.Fprintf(o.out, "drift    %s\n", line)
-	}
 }
 
 func showHead(out io.Writer, p painter, t agent.Tale, taken []kin) {

@@ -24,6 +24,9 @@ func ToolKey(name string) string { return "session tool " + strings.ToLower(name
 // in whatever folder, configured.
 func ConfigFileKey(file string) string { return "session config " + strings.ToLower(file) }
 
+// RelatedKey is the key of sessions that took up what this one had said or done.
+func RelatedKey(session string) string { return "session related " + session }
+
 // Count names what is counted of a session.
 type Count string
 
@@ -73,6 +76,9 @@ func sessionKeys(t agent.Tale) []string {
 	}
 	for _, r := range t.Rewrites {
 		rewrites += len(r.Told)
+	}
+	for _, r := range t.Related {
+		keys = append(keys, RelatedKey(r.Session))
 	}
 	for _, c := range t.Config {
 		keys = append(keys, ConfigFileKey(c.Path), ConfigFileKey(path.Base(c.Path)))

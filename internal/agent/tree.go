@@ -276,8 +276,9 @@ func (n *Node) measure(depth int, owners map[string]*Node) {
 
 func (n *Node) measureOwn(owners map[string]*Node) {
 	files := make(map[string]bool)
-	for _, t := range n.Session.Turns {
-		if owner := owners[n.Session.Agent+"/"+t.ID]; owner != nil && owner != n {
+	copied := n.copied()
+	for i, t := range n.Session.Turns {
+		if owner := owners[n.Session.Agent+"/"+t.ID]; i < copied || owner != nil && owner != n {
 			n.Inherited++
 			continue
 		}
@@ -299,6 +300,34 @@ func (n *Node) measureOwn(owners map[string]*Node) {
 	if n.Own.Usage == nil && n.Session.Total != nil {
 		n.Own.Usage = n.Session.Total.Usage
 	}
+}
+
+// copied counts the turns that a session which was forked begins with and that are
+// its origin's, where turns have no ids that tell: those that are alike one after
+// the other from the first on.
+func (n *Node) copied() int {
+	if p := n.Session.Parent; p == nil || !p.Fork || n.Parent == nil || n.Parent.Session == nil {
+		return 0
+	}
+	mine, theirs := n.Session.Turns, n.Parent.Session.Turns
+	for i := range min(len(mine), len(theirs)) {
+		if !alike(mine[i], theirs[i]) {
+			return i
+		}
+	}
+	return min(len(mine), len(theirs))
+}
+
+// alike reports whether two turns were begun by the same prompt and answered
+// alike. Of sessions as statements tell them, the lengths of the texts are known.
+func alike(a, b *Turn) bool {
+	same := func(x, y *Text) bool {
+		if x == nil || y == nil {
+			return x == y
+		}
+		return x.Size == y.Size && x.Text == y.Text
+	}
+	return len(a.ID) < GlobalID && len(b.ID) < GlobalID && a.Prompt != nil && same(a.Prompt, b.Prompt) && same(a.Answer, b.Answer) && len(a.Calls) == len(b.Calls)
 }
 
 // classify tells what a session was to the others.

@@ -243,3 +243,28 @@ func TestRelations(t *testing.T) {
 		t.Errorf("Relations = %s, want %s", got, want)
 	}
 }
+
+// A fork begins with its origin's turns. Where these have no ids that tell, they
+// are known by what was said, and counted once.
+func TestForkWithoutIDs(t *testing.T) {
+	turn := func(i int, prompt, answer string) *Turn {
+		return &Turn{Index: i, Prompt: &Text{Text: prompt, Size: int64(len(prompt))}, Answer: &Text{Text: answer, Size: int64(len(answer))}}
+	}
+	origin := Session{Agent: "codex", ID: "a", Turns: []*Turn{turn(1, "one", "1"), turn(2, "two", "2"), turn(3, "three", "3")}}
+	fork := Session{
+		Agent: "codex", ID: "b", Parent: &Parent{Session: "a", Fork: true, Method: "a test"},
+		Turns: []*Turn{turn(1, "one", "1"), turn(2, "two", "2"), turn(3, "other", "3"), turn(4, "three", "3")},
+	}
+	roots := Forest([]Session{origin, fork})
+	if len(roots) != 1 || len(roots[0].Children) != 1 {
+		t.Fatalf("%d roots", len(roots))
+	}
+	if n := roots[0].Children[0]; n.Inherited != 2 || n.Own.Turns != 2 || roots[0].All.Turns != 5 {
+		t.Errorf("inherited %d, own %d, all %d turns, want 2, 2 and 5", n.Inherited, n.Own.Turns, roots[0].All.Turns)
+	}
+	// A session that was spawned and not forked may say the same.
+	fork.Parent.Fork = false
+	if n := Forest([]Session{origin, fork})[0].Children[0]; n.Inherited != 0 {
+		t.Errorf("not forked, and %d turns are inherited", n.Inherited)
+	}
+}

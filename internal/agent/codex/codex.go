@@ -118,7 +118,10 @@ func (f file) entry(b *agent.Builder, v agent.Value, at agent.Span) string {
 func meta(b *agent.Builder, p agent.Value, when time.Time) {
 	id := p.Get("id").Text()
 	if w := b.Last(); w != nil && w.Head().ID != id && b.Memo("own") != "" {
-		w.Note("inherits", id)
+		// Early versions name the origin of a fork by its meta alone.
+		if s := w.Head(); s.Parent == nil && id != "" {
+			s.Parent = &agent.Parent{Session: id, Fork: true, Method: "session_meta of another session"}
+		}
 		return
 	}
 	b.Note("own", "yes")

@@ -111,7 +111,10 @@ func (j *journal) see(rec spool.Record, place spool.Place) *row {
 		of, id := parentOf(rec)
 		r.Above = stemma.SessionID(of, id).Key
 	}
-	own, sub := transcripts(rec)
+	var own, sub string
+	if r.Transcript == "" || rec.Phase != spool.Before && rec.Phase != spool.After {
+		own, sub = transcripts(rec) // calls, of which there are most, name the same
+	}
 	if rec.ParentBy == "agent_id" || strings.Contains(strings.ToLower(rec.Event), "subagent") {
 		own = sub // an event within a sub-agent names its parent's as well
 	}
@@ -285,8 +288,10 @@ func (u *unit) copied() *unit {
 	next := *u
 	next.Sessions = make(map[string]*progress, len(u.Sessions))
 	for id, p := range u.Sessions {
-		again := *p
-		next.Sessions[id] = &again
+		if p != nil {
+			again := *p
+			next.Sessions[id] = &again
+		}
 	}
 	return &next
 }

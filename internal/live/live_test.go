@@ -621,6 +621,26 @@ func TestErasureMovesRecords(t *testing.T) {
 	}
 }
 
+// What is remembered may have been damaged: sessions are told all the same.
+func TestDamagedState(t *testing.T) {
+	for _, text := range []string{"", "{", "null", `{"sessions":{"codex/h":null,"x":{}}}`, `{"key":"codex/h","records":[{"s":"../x","o":-1}],"recordsTold":7,"sessions":{"h":null}}`, `{"key":"codex/h","records":[{"s":"x","o":-1}],"sessions":{"h":null},"hooks":{"sessions":[{"id":"h","index":-5,"open":[null]}]}}`} {
+		d := newDesk(t)
+		d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": "h", "prompt": "one"})
+		d.sync()
+		dir := filepath.Join(d.spool().Dir(), folder)
+		for _, path := range []string{filepath.Join(dir, journalFile), unitPath(dir, "codex/h")} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": "h", "prompt": "two"})
+		d.later()
+		if tale := d.tale("codex/h"); len(tale.Session.Turns) != 2 || tale.Missing != 0 {
+			t.Errorf("%s: %d turns", text, len(tale.Session.Turns))
+		}
+	}
+}
+
 // A session of another repository is told there.
 func TestSessionOfAnotherRepository(t *testing.T) {
 	d, other := newDesk(t), newDesk(t)

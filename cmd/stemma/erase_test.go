@@ -405,6 +405,12 @@ func TestHoldHoldsWithoutItsRow(t *testing.T) {
 	if out := tell(t, "hold", "release", id); !strings.Contains(out, "released "+id) || !strings.Contains(out, "erased person") {
 		t.Errorf("release says %q", out)
 	}
+	// What the vault says of an erasure is compared with its tombstone.
+	index("UPDATE erasure SET detail = replace(detail, 'asked for', 'nobody as')")
+	if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "is otherwise than its tombstone in the log") {
+		t.Errorf("with other words of an erasure, fsck says %q, %v", out, err)
+	}
+	index("UPDATE erasure SET detail = replace(detail, 'nobody as', 'asked for')")
 	index("UPDATE hold SET released = 0")
 	if out, err := tellAll(t, "fsck", "--no-graph"); err == nil || !strings.Contains(out, "is in force, and the log says that it was released") {
 		t.Errorf("fsck says %q, %v", out, err)

@@ -179,6 +179,9 @@ func (goneVault) Verify(context.Context, vault.Reference) error {
 // IndexedHolds gives none.
 func (goneVault) IndexedHolds(context.Context) ([]vault.Hold, error) { return nil, nil }
 
+// Erasures gives none.
+func (goneVault) Erasures(context.Context) ([]vault.Erasure, []string, error) { return nil, nil, nil }
+
 // checkProgress says how far a check is, now and then.
 func (o *options) checkProgress() func(done, total uint64) {
 	said := time.Now()

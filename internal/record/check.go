@@ -32,6 +32,7 @@ type CheckConfig struct {
 	Vault interface {
 		Verify(ctx context.Context, ref vault.Reference) error
 		IndexedHolds(ctx context.Context) ([]vault.Hold, error)
+		Erasures(ctx context.Context) (all []vault.Erasure, left []string, err error)
 	}
 	// Progress is told how many of how many envelopes were looked at; nil is
 	// nobody.
@@ -77,6 +78,9 @@ func Check(ctx context.Context, cfg CheckConfig, fault func(Fault)) (Checked, er
 	}
 	if err := c.envelopes(); err != nil {
 		return c.done, fmt.Errorf("check the envelopes: %w", err)
+	}
+	if err := c.erasures(); err != nil {
+		return c.done, fmt.Errorf("check the erasures: %w", err)
 	}
 	if err := c.holds(); err != nil {
 		return c.done, fmt.Errorf("check the holds: %w", err)

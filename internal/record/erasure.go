@@ -1,7 +1,9 @@
 package record
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +34,24 @@ const maxGone = 400
 // Tombstone records what was erased from the vault, as one statement or, where
 // much was, as several. Told again, they are the same statements.
 func (r *Recorder) Tombstone(ctx context.Context, e vault.Erasure) error {
+	statements, err := tombstones(e)
+	if err != nil {
+		return err
+	}
 	var all []Submission
+	for _, s := range statements {
+		sub, err := NewSubmission(s)
+		if err != nil {
+			return err
+		}
+		all = append(all, sub)
+	}
+	_, err = r.Record(ctx, all)
+	return err
+}
+
+// tombstones are the statements of an erasure.
+func tombstones(e vault.Erasure) (all []stemma.Statement, err error) {
 	gone, kept := slices.Collect(slices.Chunk(e.Gone, maxGone)), slices.Collect(slices.Chunk(e.Kept, maxGone))
 	for i := range max(len(gone), len(kept), 1) {
 		p := attest.Erasure{Of: e.Kind, Key: e.Target, Basis: e.Basis, Reason: e.Reason, By: party(e.By), Objects: []string{}}
@@ -52,20 +71,52 @@ func (r *Recorder) Tombstone(ctx context.Context, e vault.Erasure) error {
 		}
 		subject, err := attest.RecordSubject(e.Target, "stemma:"+p.Of+":"+e.Target, map[string]any{p.Of: e.Target})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		statement, err := attest.New(attest.TypeErasure, p, subject)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		sub, err := NewSubmission(statement)
-		if err != nil {
-			return err
-		}
-		all = append(all, sub)
+		all = append(all, statement)
 	}
-	_, err := r.Record(ctx, all)
-	return err
+	return all, nil
+}
+
+// erasures compares what the vault says of its erasures with their tombstones.
+func (c *checking) erasures() error {
+	if c.Vault == nil {
+		return nil
+	}
+	list, left, err := c.Vault.Erasures(c.ctx)
+	if errors.Is(err, stemma.ErrInvalid) {
+		return nil // the vault's own check names it
+	}
+	if err != nil {
+		return err
+	}
+	for i, e := range list {
+		if left[i] != "" {
+			continue // not told yet
+		}
+		where := "vault erasure " + e.ID
+		statements, err := tombstones(e)
+		if err != nil {
+			c.say(where, "%v", err)
+			continue
+		}
+		for part, want := range statements {
+			got, found, err := c.stated(tombstoneKey(e.ID, part))
+			switch {
+			case err != nil:
+				return err
+			case !found:
+				c.say(where, "no tombstone in the log tells of it")
+			case !bytes.Equal(got.Predicate, want.Predicate):
+				c.say(where, "is otherwise than its tombstone in the log")
+			}
+		}
+	}
+	return nil
 }
 
 // tombstoneKey is what a part of the tombstone of an erasure is known by.
@@ -104,25 +155,32 @@ func (c *checking) untold(uri string, e vault.Erasure) (string, error) {
 
 // tombstone gives what one statement of an erasure says is gone.
 func (c *checking) tombstone(key store.EventKey) (objects []string, found bool, err error) {
-	kept, err := c.Evidence.Find(c.ctx, []store.EventKey{key})
-	if err != nil || kept[0].ID == 0 || kept[0].Pending {
+	statement, found, err := c.stated(key)
+	if err != nil || !found || statement.PredicateType != attest.TypeErasure {
 		return nil, false, err
-	}
-	entry, err := c.Evidence.ByDigest(c.ctx, kept[0].Digest)
-	if err != nil {
-		return nil, false, err
-	}
-	envelope, err := attest.Decode(entry.Bytes)
-	if err != nil {
-		return nil, false, nil // told of where envelopes are checked
-	}
-	statement, err := attest.DecodeStatement(envelope.Payload)
-	if err != nil || statement.PredicateType != attest.TypeErasure {
-		return nil, false, nil
 	}
 	erasure, err := attest.As[attest.Erasure](statement)
 	if err != nil {
-		return nil, false, nil
+		return nil, false, nil // told of where envelopes are checked
 	}
 	return append([]string{}, erasure.Objects...), true, nil
+}
+
+// stated gives the statement of an event. One that can not be read is told of where
+// envelopes are checked, and not found here.
+func (c *checking) stated(key store.EventKey) (stemma.Statement, bool, error) {
+	kept, err := c.Evidence.Find(c.ctx, []store.EventKey{key})
+	if err != nil || kept[0].ID == 0 || kept[0].Pending {
+		return stemma.Statement{}, false, err
+	}
+	entry, err := c.Evidence.ByDigest(c.ctx, kept[0].Digest)
+	if err != nil {
+		return stemma.Statement{}, false, err
+	}
+	envelope, err := attest.Decode(entry.Bytes)
+	if err != nil {
+		return stemma.Statement{}, false, nil
+	}
+	statement, err := attest.DecodeStatement(envelope.Payload)
+	return statement, err == nil, nil
 }

@@ -33,14 +33,8 @@ type Checked struct {
 // being put meanwhile is no fault.
 func (v *Vault) Check(ctx context.Context, report func(Fault) error) (Checked, error) {
 	var n Checked
-	var sound string
-	if err := v.db.QueryRowContext(ctx, `pragma quick_check(1)`).Scan(&sound); err != nil {
-		return n, fmt.Errorf("check vault: %w", indexError(err))
-	}
-	if sound != "ok" {
-		if err := report(Fault{"index", sound}); err != nil {
-			return n, err
-		}
+	if err := v.checkIndex(ctx, report); err != nil {
+		return n, fmt.Errorf("check vault: %w", err)
 	}
 	if err := v.checkKeys(ctx, &n, report); err != nil {
 		return n, fmt.Errorf("check vault: %w", err)
@@ -147,7 +141,7 @@ func (v *Vault) checkObject(ctx context.Context, row object) string {
 		if sealed, err = v.cfg.Objects.Get(ctx, row.name(), maxSealed); err == nil {
 			var o object
 			if o, _, err = v.unseal(s, row.ID, sealed); err == nil {
-				if o.commitment != row.commitment || o.Size != row.Size || o.Author != row.Author || o.Class != row.Class {
+				if o.commitment != row.commitment || o.Size != row.Size || o.Made != row.Made || o.Author != row.Author || o.Class != row.Class {
 					return "the index says something else of it than its head"
 				}
 				return ""

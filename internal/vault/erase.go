@@ -517,6 +517,9 @@ func (v *Vault) intents(ctx context.Context, where string, args ...any) ([]*inte
 		if err := json.Unmarshal([]byte(detail), in); err != nil {
 			return fmt.Errorf("erasure: %v: %w", err, stemma.ErrInvalid)
 		}
+		if in.State < waiting || in.State > told {
+			return fmt.Errorf("erasure %s: state %d: %w", in.ID, in.State, stemma.ErrInvalid)
+		}
 		list = append(list, in)
 		return nil
 	}, `select state, detail from erasure where `+where+` order by made, id`, args...)

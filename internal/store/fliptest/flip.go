@@ -120,10 +120,10 @@ func (y tally) log(t *testing.T, took time.Duration) {
 				t.Logf("%s: %d bytes named, by %d flips", file, len(distinct), len(at))
 				continue
 			}
-			t.Logf("%s: %d bytes hold nothing: %s: %s", file, len(distinct), reason, ranges(distinct))
+			t.Logf("%s: %d bytes passed over: %s: %s", file, len(distinct), reason, ranges(distinct))
 		}
 	}
-	t.Logf("%d bits of %d bytes flipped, %d named, %d hold nothing, in %v", flips, bytes, named, flips-named, took.Round(time.Millisecond))
+	t.Logf("%d bits of %d bytes flipped, %d named, %d passed over, in %v", flips, bytes, named, flips-named, took.Round(time.Millisecond))
 }
 
 // ranges writes offsets, in order and each once, as "3-7 9".

@@ -141,3 +141,6 @@ func (p *Pages) isRowID(page []byte, cells, in int) bool {
 	}
 	return false
 }
+
+// Owner is the table or index that a byte's page belongs to.
+func (p *Pages) Owner(at int) string { return p.owner[at/p.size+1] }

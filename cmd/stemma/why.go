@@ -26,8 +26,9 @@ func newWhy(o *options) *cobra.Command {
 		Long: `Goes from a line to what made it, on one screen: the commit that git blame names,
 the change it entered by, every rewrite on the way to the commit whose evidence
 names the session (with the rule that joined each step), what the sources say
-there, the session, its agent and model, and the session's prompts where a source
-carries them, or the vault keeps them as your own. They are read for this call.
+there, the session, its agent and model, the turns of it that wrote the file, and
+their prompts, where the vault keeps them as your own; else the prompts of the
+session, as far as a source carries them. They are read for this call.
 
 Behind each step stands who says so and how strong that is. The last line says
 why it goes no further. The path is seen from the current folder (:/path from the
@@ -123,6 +124,9 @@ func printWhy(w io.Writer, p painter, y lineage.Why, all bool) {
 		step("evidence", plain(s.Source)+": "+sourceText(s), "")
 	}
 	printWho(step, p, y)
+	for _, t := range y.Turns {
+		step("", turnText(p, t), "")
+	}
 	printPrompts(w, p, y.Prompts, all)
 	if y.Ends != "" {
 		step("ends", y.Ends, "")
@@ -211,7 +215,11 @@ func printPrompts(w io.Writer, p painter, prompts []lineage.Prompt, all bool) {
 		}
 	}
 	if n := len(asked); n > 1 && !all {
-		fmt.Fprintf(w, "%s %d of the session; no source says which of them led to this line\n", p.in("36", fit("prompts", 9)), n)
+		of := "of the session; no source says which of them led to this line"
+		if asked[0].Turn > 0 {
+			of = "of turns that wrote this file; nothing says which of them wrote this line"
+		}
+		fmt.Fprintf(w, "%s %d %s\n", p.in("36", fit("prompts", 9)), n, of)
 	}
 	for i, m := range asked {
 		if !all && i == mostPrompts {

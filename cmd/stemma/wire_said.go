@@ -69,7 +69,7 @@ func saidIn(s agent.Session, name string, until int64) []lineage.Prompt {
 			time string
 		}{{"user", turn.Prompt, when(turn.Start)}, {"assistant", turn.Answer, when(turn.End)}} {
 			if part.text != nil && part.text.Text != "" {
-				all = append(all, lineage.Prompt{Source: saidSource, Session: s.ID, Agent: name, Role: part.role, Text: part.text.Text, Time: part.time})
+				all = append(all, lineage.Prompt{Source: saidSource, Session: s.ID, Agent: name, Role: part.role, Text: part.text.Text, Time: part.time, Turn: turn.Index})
 			}
 		}
 	}

@@ -152,6 +152,7 @@ type Prompt struct {
 	Role    string `json:"role"`
 	Text    string `json:"text"`
 	Time    string `json:"time,omitempty"`
+	Turn    int    `json:"turn,omitempty"` // of the session, from 1; 0 where it is not told
 }
 
 // Show describes a commit from its row.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/store"
 )
 
@@ -28,7 +29,11 @@ type Why struct {
 	Evidence []Source `json:"evidence"`
 	// Session is what is known of where the session came from.
 	Session []WhyLink `json:"session"`
-	// Prompts are those of the session, in their order, as far as a source
+	// Turns are those of the session that wrote the line's file for the commit, as
+	// far as its transcript was read. Which of several wrote the line is not told.
+	Turns []*TurnWork `json:"turns"`
+	// Prompts are those of the turns, where these are known and their content is
+	// kept; otherwise all of the session, in their order, as far as a source
 	// carries them.
 	Prompts []Prompt `json:"prompts"`
 	Ends    string   `json:"ends"`
@@ -75,7 +80,7 @@ type Prompted func(ctx context.Context, commit string) ([]Prompt, error)
 
 // Explain tells why a line is there. Of the line it takes what Blame gave.
 func Explain(ctx context.Context, g Graph, line BlamedLine, prompted Prompted) (Why, error) {
-	w := Why{Line: line, In: []WhyChange{}, Rewrites: []WhyRewrite{}, Evidence: []Source{}, Session: []WhyLink{}, Prompts: []Prompt{}}
+	w := Why{Line: line, In: []WhyChange{}, Rewrites: []WhyRewrite{}, Evidence: []Source{}, Session: []WhyLink{}, Turns: []*TurnWork{}, Prompts: []Prompt{}}
 	if line.Commit == "" {
 		w.Ends = "the line is not committed"
 		return w, nil
@@ -87,6 +92,7 @@ func Explain(ctx context.Context, g Graph, line BlamedLine, prompted Prompted) (
 		func(ctx context.Context) (err error) { origin, err = x.rewrites(ctx); return err },
 		func(ctx context.Context) error { return x.evidence(ctx, origin) },
 		x.session,
+		func(ctx context.Context) error { return x.turns(ctx, origin) },
 		func(ctx context.Context) error { return x.prompts(ctx, origin, prompted) },
 	} {
 		if err := step(ctx); err != nil {
@@ -248,7 +254,39 @@ func (x *explaining) sessionKey() string {
 	return ""
 }
 
-// prompts reads those of the line's session.
+// turns finds those of the line's session that wrote its file.
+func (x *explaining) turns(ctx context.Context, origin string) error {
+	key := x.sessionKey()
+	if key == "" || x.Sessions == nil {
+		return nil
+	}
+	rows, err := x.rows(ctx, []string{origin})
+	if err != nil {
+		return err
+	}
+	row, ok := rows[origin]
+	if !ok {
+		return nil
+	}
+	work, err := SessionsOf(ctx, x.Graph, "", []stemma.Attribution{row})
+	if err != nil {
+		return err
+	}
+	for _, s := range work {
+		if s.Session != key {
+			continue
+		}
+		for _, t := range s.Turns {
+			if slices.ContainsFunc(t.Files, func(f agent.File) bool { return f.Path == x.out.Line.OrigPath }) {
+				x.out.Turns = append(x.out.Turns, t)
+			}
+		}
+	}
+	return nil
+}
+
+// prompts reads those of the line's session: of its turns, where they are told
+// turn by turn.
 func (x *explaining) prompts(ctx context.Context, origin string, prompted Prompted) error {
 	key := x.sessionKey()
 	if key == "" || prompted == nil {
@@ -261,11 +299,19 @@ func (x *explaining) prompts(ctx context.Context, origin string, prompted Prompt
 	if err != nil {
 		return err
 	}
-	agent, id, _ := strings.Cut(key, "/")
+	name, id, _ := strings.Cut(key, "/")
+	var wrote []Prompt
 	for _, p := range all {
-		if p.Session == id || p.Session == "" && p.Agent == agent {
-			x.out.Prompts = append(x.out.Prompts, p)
+		if p.Session != id && (p.Session != "" || p.Agent != name) {
+			continue
 		}
+		x.out.Prompts = append(x.out.Prompts, p)
+		if slices.ContainsFunc(x.out.Turns, func(t *TurnWork) bool { return t.Index == p.Turn }) {
+			wrote = append(wrote, p)
+		}
+	}
+	if len(wrote) > 0 {
+		x.out.Prompts = wrote
 	}
 	return nil
 }

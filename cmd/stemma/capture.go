@@ -183,7 +183,7 @@ func (o *options) showHeld(h held) {
 	for _, s := range h.Sessions {
 		told := "not told"
 		if s.Parts > 0 {
-			told = "told in " + several(s.Parts, "part")
+			told = "told in " + number(s.Parts, "part")
 			sessions++
 		}
 		fmt.Fprintf(o.out, "  %s  %s to %s  %s events, %s files, %s\n", plain(s.Session), s.First, s.Last, count(s.Events), count(s.Files), told)
@@ -193,7 +193,7 @@ func (o *options) showHeld(h held) {
 		if h.ContentDays == 0 {
 			until = "until it is erased"
 		}
-		fmt.Fprintf(o.out, "what %s said is in the vault, redacted and encrypted, %s\n", several(sessions, "session"), until)
+		fmt.Fprintf(o.out, "what %s said is in the vault, redacted and encrypted, %s\n", number(sessions, "session"), until)
 	}
 	if len(h.Gaps) > 0 {
 		fmt.Fprintln(o.out, "gaps")

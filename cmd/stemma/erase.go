@@ -196,7 +196,7 @@ func (o *options) showErasures(list []vault.Erasure, holds []vault.Hold, dry boo
 		if dry {
 			verb = "would erase"
 		}
-		fmt.Fprintf(o.out, "%s %s %s: %s and %s destroyed\n", verb, e.Kind, plain(e.Target), several(e.Keys, "key"), several(e.Objects, "object"))
+		fmt.Fprintf(o.out, "%s %s %s: %s and %s destroyed\n", verb, e.Kind, plain(e.Target), number(e.Keys, "key"), number(e.Objects, "object"))
 		for _, s := range e.Sessions {
 			if e.Kind != vault.KindSession {
 				fmt.Fprintf(o.out, "  session %s, all of it\n", plain(s))

@@ -189,14 +189,6 @@ func (o *options) showWaiting(ctx context.Context, v *vault.Vault) error {
 
 func dated(t int64) string { return time.Unix(t, 0).UTC().Format(time.DateOnly) }
 
-// several gives a number of things in words.
-func several(n int, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return count(n) + " " + thing
-}
-
 // printLine prints a JSON object on a line.
 func printLine(w io.Writer, v any) error {
 	text, err := json.Marshal(v)

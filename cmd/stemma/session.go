@@ -53,7 +53,7 @@ type sessionRow struct {
 	Rewrites int          `json:"rewrites"`
 	Tickets  []string     `json:"tickets"`
 	Branch   string       `json:"branch"`
-	Commits  []string     `json:"commits"` // that hold what it wrote, inferred
+	Commits  []string     `json:"commits"` // that hold what it wrote, as evidence of lines tells or its content
 	Gaps     int          `json:"gaps"`
 	Config   int          `json:"config_files"` // that configured it, as far as it is known; 0 is not known
 }
@@ -257,17 +257,20 @@ models gave out, type of task, commits that hold what it wrote, id.`,
 			if err != nil {
 				return err
 			}
-			return o.listSessions(rows, f)
+			return o.listSessions(ctx, b, rows, f)
 		},
 	}
 	f.add(cmd)
 	return cmd
 }
 
-func (o *options) listSessions(rows []sessionRow, f sessionFlags) error {
+func (o *options) listSessions(ctx context.Context, b *bench, rows []sessionRow, f sessionFlags) error {
 	rows = f.chosen(rows)
 	if f.limit > 0 && len(rows) > f.limit {
 		rows = rows[:f.limit]
+	}
+	if err := b.joinCommits(ctx, rows); err != nil {
+		return err
 	}
 	if o.json {
 		return printJSON(o.out, sessions{"stemma.sessions/v1", append([]sessionRow{}, rows...)})
@@ -302,8 +305,8 @@ func (o *options) printRow(out *bufio.Writer, p painter, r sessionRow, indent st
 		tokens = count(int(r.Usage.Output))
 	}
 	_, id, _ := strings.Cut(r.Session, "/")
-	fmt.Fprintf(out, "%s%s  %s  %s  %3d prompts  %5d calls  %9s tokens  %-8s  %2d commits  %s\n", indent, fit(begin, 16), fit(plain(r.Agent), 12),
-		fit(plain(dash(strings.Join(models, " "))), 28), r.Prompts, r.Calls, tokens, dash(r.TaskType), len(r.Commits), p.in("33", plain(id)))
+	fmt.Fprintf(out, "%s%s  %s  %s  %11s  %11s  %9s tokens  %-8s  %10s  %s\n", indent, fit(begin, 16), fit(plain(r.Agent), 12),
+		fit(plain(dash(strings.Join(models, " "))), 28), number(r.Prompts, "prompt"), number(r.Calls, "call"), tokens, dash(r.TaskType), number(len(r.Commits), "commit"), p.in("33", plain(id)))
 }
 
 func dash(s string) string {

@@ -156,7 +156,7 @@ func driftOf(d agent.Drift, was, now map[[2]string]string) []configDrift {
 func (c configShown) print(out io.Writer) error {
 	fmt.Fprintf(out, "session  %s\n", plain(c.Session))
 	for _, f := range c.Files {
-		fmt.Fprintf(out, "config   %s of the %s: %s (%s, sha256:%s)\n%s", f.Kind, f.Scope, plain(f.Path), several(int(f.Bytes), "byte"), f.Digest, paragraph(f.Text, "    "))
+		fmt.Fprintf(out, "config   %s of the %s: %s (%s, sha256:%s)\n%s", f.Kind, f.Scope, plain(f.Path), number(int(f.Bytes), "byte"), f.Digest, paragraph(f.Text, "    "))
 	}
 	for _, d := range c.Drift {
 		digests := "sha256:" + d.Digest

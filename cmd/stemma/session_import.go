@@ -255,7 +255,7 @@ func (o *options) showOffer(w io.Writer, d *offer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
 	for _, r := range d.Sessions {
-		fmt.Fprintf(out, "%s  %s  %d turns, %d calls, %d gaps, %d commits\n    %s\n", fit(dash(r.Start), 20), plain(r.Session), r.Turns, r.Calls, r.Gaps, len(r.Commits), plain(r.Transcript))
+		fmt.Fprintf(out, "%s  %s  %s, %s, %s, %s\n    %s\n", fit(dash(r.Start), 20), plain(r.Session), number(r.Turns, "turn"), number(r.Calls, "call"), number(r.Gaps, "gap"), number(len(r.Commits), "commit"), plain(r.Transcript))
 	}
 	for _, p := range d.Problems {
 		fmt.Fprintf(out, "not read: %s\n", plain(p))

@@ -176,20 +176,20 @@ func passive(kind string) string {
 // workedText puts into words how a session worked.
 func workedText(d agent.Derived) string {
 	parts := []string{
-		fmt.Sprintf("%d prompts, %d rewrites of own lines", d.Iterations.Prompts, d.Iterations.Rewrites),
+		fmt.Sprintf("%s, %s of own lines", number(d.Iterations.Prompts, "prompt"), number(d.Iterations.Rewrites, "rewrite")),
 		testedText[d.Signals.Tested],
 	}
 	if d.Signals.ReadFirst >= 0 {
-		parts = append(parts, fmt.Sprintf("%d files read before the first edit", d.Signals.ReadFirst))
+		parts = append(parts, number(d.Signals.ReadFirst, "file")+" read before the first edit")
 	}
 	if d.Signals.Thinking > 0 {
 		parts = append(parts, fmt.Sprintf("%s bytes of thinking shown", count(int(d.Signals.Thinking))))
 	}
 	if n := d.Signals.Interrupted; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d turns interrupted", n))
+		parts = append(parts, number(n, "turn")+" interrupted")
 	}
 	if n := d.Signals.Rejected; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d calls rejected", n))
+		parts = append(parts, number(n, "call")+" rejected")
 	}
 	if len(d.Signals.Modes) > 0 {
 		parts = append(parts, "permissions "+plain(strings.Join(d.Signals.Modes, ", ")))

@@ -259,7 +259,7 @@ func showTurn(out io.Writer, p painter, t *agent.Turn, outcomes map[agent.Outcom
 		parts = append(parts, fmt.Sprintf("%d %s", decided[d], d))
 	}
 	if len(files) > 0 {
-		parts = append(parts, fmt.Sprintf("+%d -%d in %d files", added, removed, len(files)))
+		parts = append(parts, fmt.Sprintf("+%d -%d in %s", added, removed, number(len(files), "file")))
 	}
 	if len(tests) > 0 {
 		parts = append(parts, "tests: "+strings.Join(slices.Compact(tests), ", "))
@@ -389,7 +389,7 @@ func messageText(m agent.Message) string {
 	if m.Text != nil {
 		size = m.Text.Size
 	}
-	return fmt.Sprintf("%s, %s", cmp.Or(m.Kind, "message"), several(int(size), "byte"))
+	return fmt.Sprintf("%s, %s", cmp.Or(m.Kind, "message"), number(int(size), "byte"))
 }
 
 // commitsOf gives the commits of sessions: those that evidence names, and those

@@ -155,7 +155,7 @@ func (o *options) showTrees(roots []*agent.Node, k kinship) error {
 		fmt.Fprintf(out, "in all   %s\n", measureText(r.All, k.committed.all(r)))
 	}
 	for _, m := range messages {
-		fmt.Fprintf(out, "told     %s -> %s  %s\n", plain(m.From), plain(m.To), several(m.Count, "message"))
+		fmt.Fprintf(out, "told     %s -> %s  %s\n", plain(m.From), plain(m.To), number(m.Count, "message"))
 	}
 	if len(roots) == 0 {
 		fmt.Fprintln(o.err, "stemma: no session spawned another one")
@@ -178,7 +178,7 @@ func (k kinship) print(out io.Writer, p painter, n *agent.Node, lead, below stri
 		notes = append(notes, "its parents go round")
 	}
 	if n.Inherited > 0 {
-		notes = append(notes, fmt.Sprintf("%d turns of another session", n.Inherited))
+		notes = append(notes, number(n.Inherited, "turn")+" of another session")
 	}
 	if n.Discarded() {
 		notes = append(notes, "all its lines were replaced")
@@ -211,7 +211,7 @@ func measureText(m agent.Measure, c stemma.Lines) string {
 			tokens += fmt.Sprintf(", $%.4f", float64(*m.Usage.Cost)/1e6)
 		}
 	}
-	text := fmt.Sprintf("%d turns, %d calls, +%d -%d lines, %s", m.Turns, m.Calls, m.Added, m.Removed, tokens)
+	text := fmt.Sprintf("%s, %s, +%d -%d lines, %s", number(m.Turns, "turn"), number(m.Calls, "call"), m.Added, m.Removed, tokens)
 	if n := c.AI + c.AIEdited; n > 0 {
 		text += ", " + count(n) + " lines committed"
 	}

@@ -132,7 +132,7 @@ func (o *options) showToldSessions(done synced) {
 		if t.Final {
 			end = ", to its end"
 		}
-		fmt.Fprintf(o.out, "  session %s  part %d %s from %s: %s, %s%s\n", plain(t.Session), t.Part, verb, from, several(t.Turns, "turn"), several(t.Calls, "call"), end)
+		fmt.Fprintf(o.out, "  session %s  part %d %s from %s: %s, %s%s\n", plain(t.Session), t.Part, verb, from, number(t.Turns, "turn"), number(t.Calls, "call"), end)
 	}
 	if done.Waiting > 0 {
 		fmt.Fprintf(o.out, "  %s on, and will be told with the next commit, at the end, or after 15 minutes\n", goesOn(done.Waiting))

@@ -79,7 +79,7 @@ func newVaultList(o *options) *cobra.Command {
 					}
 					continue
 				}
-				fmt.Fprintf(o.out, "%s  %s, %s", plain(s.Session), several(s.Objects, "object"), several(int(s.Bytes), "byte"))
+				fmt.Fprintf(o.out, "%s  %s, %s", plain(s.Session), number(s.Objects, "object"), number(int(s.Bytes), "byte"))
 				if s.Newest > 0 {
 					fmt.Fprintf(o.out, ", newest %s", dated(s.Newest))
 				}
@@ -155,10 +155,10 @@ is 5 where there is one.`,
 				return err
 			}
 			if !o.json {
-				fmt.Fprintf(o.err, "stemma: %s and %s checked, %s\n", several(n.Keys, "key"), several(n.Objects, "object"), several(faults, "fault"))
+				fmt.Fprintf(o.err, "stemma: %s and %s checked, %s\n", number(n.Keys, "key"), number(n.Objects, "object"), number(faults, "fault"))
 			}
 			if faults > 0 {
-				return hinted{fmt.Errorf("%s in the vault: %w", several(faults, "fault"), stemma.ErrConflict), "put back from a backup what is damaged or missing"}
+				return hinted{fmt.Errorf("%s in the vault: %w", number(faults, "fault"), stemma.ErrConflict), "put back from a backup what is damaged or missing"}
 			}
 			return nil
 		},

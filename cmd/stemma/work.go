@@ -104,10 +104,10 @@ func printWork(w io.Writer, p painter, work []*lineage.SessionWork, indent strin
 		case s.Led+s.Other > 0:
 			var rest []string
 			if s.Led > 0 {
-				rest = append(rest, several(s.Led, "turn")+" that led to these or followed them")
+				rest = append(rest, number(s.Led, "turn")+" that led to these or followed them")
 			}
 			if s.Other > 0 {
-				rest = append(rest, several(s.Other, "turn")+" of other work")
+				rest = append(rest, number(s.Other, "turn")+" of other work")
 			}
 			fmt.Fprintf(w, "%s    and %s\n", indent, strings.Join(rest, ", "))
 		}
@@ -154,7 +154,7 @@ func factsOf(s *lineage.SessionWork) []string {
 		facts = append(facts, testedText[s.Tested])
 	}
 	if s.Config > 0 {
-		facts = append(facts, fmt.Sprintf("configured by %d files", s.Config))
+		facts = append(facts, "configured by "+number(s.Config, "file"))
 	}
 	if !s.Counts() {
 		facts = append(facts, "too little alike to count in the iterations")
@@ -191,10 +191,10 @@ func turnText(p painter, t *lineage.TurnWork) string {
 		parts = append(parts, fmt.Sprintf("%d %s", t.Decided[d], d))
 	}
 	if t.Rewrites > 0 {
-		parts = append(parts, fmt.Sprintf("%d rewrites", t.Rewrites))
+		parts = append(parts, number(t.Rewrites, "rewrite"))
 	}
 	if len(t.Spawned) > 0 {
-		parts = append(parts, fmt.Sprintf("%d sessions spawned", len(t.Spawned)))
+		parts = append(parts, number(len(t.Spawned), "session")+" spawned")
 	}
 	if t.Broken {
 		parts = append(parts, "interrupted")
@@ -233,7 +233,7 @@ func iterationsText(n lineage.Iterations) string {
 	}{{"prompts", n.Prompts}, {"rewrites", n.Rewrites}, {"CI rounds", n.CI}, {"review rounds", n.Reviews}} {
 		switch {
 		case c.count.Value != nil:
-			known = append(known, fmt.Sprintf("%d %s", *c.count.Value, c.name))
+			known = append(known, number(*c.count.Value, strings.TrimSuffix(c.name, "s")))
 		case c.count.AtLeast > 0:
 			known = append(known, fmt.Sprintf("at least %d %s (%s)", c.count.AtLeast, c.name, plain(c.count.Why)))
 		case c.count.Why == last:

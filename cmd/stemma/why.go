@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -127,7 +128,7 @@ func printWhy(w io.Writer, p painter, y lineage.Why, all bool) {
 	for _, t := range y.Turns {
 		step("", turnText(p, t), "")
 	}
-	printPrompts(w, p, y.Prompts, all)
+	printPrompts(w, p, y, all)
 	if y.Ends != "" {
 		step("ends", y.Ends, "")
 	}
@@ -206,17 +207,17 @@ func printWho(step func(name, text, note string), p painter, y lineage.Why) {
 
 // printPrompts prints what people asked of the session: all, or the first and
 // the last with their first lines.
-func printPrompts(w io.Writer, p painter, prompts []lineage.Prompt, all bool) {
+func printPrompts(w io.Writer, p painter, y lineage.Why, all bool) {
 	const mostLines, mostPrompts = 6, 3
 	var asked []lineage.Prompt
-	for _, m := range prompts {
+	for _, m := range y.Prompts {
 		if all || m.Role == "user" {
 			asked = append(asked, m)
 		}
 	}
 	if n := len(asked); n > 1 && !all {
 		of := "of the session; no source says which of them led to this line"
-		if asked[0].Turn > 0 {
+		if slices.ContainsFunc(y.Turns, func(t *lineage.TurnWork) bool { return t.Index == asked[0].Turn }) {
 			of = "of turns that wrote this file; nothing says which of them wrote this line"
 		}
 		fmt.Fprintf(w, "%s %d %s\n", p.in("36", fit("prompts", 9)), n, of)

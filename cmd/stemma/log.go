@@ -234,7 +234,11 @@ func (o *options) log(ctx context.Context, b *bench, q lineage.Query) error {
 		return err
 	}
 	if n == 0 && !o.json {
-		fmt.Fprintf(o.err, "stemma: no change on %s matches; stemma stats says which models, agents and sources are there (stemma index counts all branches)\n", plain(b.clone.Branch))
+		what := "stemma stats says which models, agents and sources are there (stemma index counts all branches)"
+		if q.ByTold() {
+			what = "stemma session list says which sessions were told; stemma session import reads transcripts"
+		}
+		fmt.Fprintf(o.err, "stemma: no change on %s matches; %s\n", plain(b.clone.Branch), what)
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func BenchmarkLogBySession(b *testing.B) {
 		{"task-type:security", 500},
 		{"session:codex/4242", 1},
 		{"iterations:>25", 50},
-		{"iterations:>25 limit:20", 20},
+		{"task-type:security iterations:>0", 500},
 	} {
 		b.Run(query.search, func(b *testing.B) {
 			var q lineage.Query

@@ -62,6 +62,9 @@ func (l *logging) bySessions(ctx context.Context) error {
 	}
 	l.chosen = sets
 	for _, b := range l.q.Iterations {
+		if l.commits != nil && len(l.commits) <= few && b.Unknowable() == "" {
+			continue // each is looked at
+		}
 		commits, err := l.mayTake(ctx, b)
 		if err != nil {
 			return err

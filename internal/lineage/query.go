@@ -45,6 +45,12 @@ func (q Query) ByEvidence() bool {
 	return len(q.Models)+len(q.Agents)+len(q.Sessions)+len(q.Sources)+len(q.TaskTypes)+len(q.Tools)+len(q.Configs) > 0
 }
 
+// ByTold reports whether the query asks for what only sessions tell whose
+// transcripts were read.
+func (q Query) ByTold() bool {
+	return len(q.TaskTypes)+len(q.Tools)+len(q.Configs)+len(q.Iterations) > 0
+}
+
 // byWork reports whether the query needs to know what sessions did.
 func (q Query) byWork() bool { return q.Turns || len(q.Iterations) > 0 }
 

@@ -312,7 +312,7 @@ func TestEveryChangedByteOfTheVaultIsNamed(t *testing.T) {
 	}
 	if os.Getenv("STEMMA_SOAK") == "" {
 		r.Shuffle(len(flips), func(i, j int) { flips[i], flips[j] = flips[j], flips[i] })
-		flips = flips[:300]
+		flips = flips[:100]
 	}
 	fliptest.Each(t, string(h), flips, func(t *testing.T, dir string, f fliptest.Flip) string {
 		name, isKey := strings.CutPrefix(f.File, keys)
@@ -395,7 +395,7 @@ func TestEveryChangedByteOfTheVaultsIndexIsNamed(t *testing.T) {
 	t.Logf("seed %d", seed)
 	var flips []fliptest.Flip
 	for _, at := range r.Perm(int(info.Size())) {
-		if pages.HoldsNothing(at) == "" && (os.Getenv("STEMMA_SOAK") != "" || len(flips) < 100) {
+		if pages.HoldsNothing(at) == "" && (os.Getenv("STEMMA_SOAK") != "" || len(flips) < 50) {
 			flips = append(flips, fliptest.Flip{File: name, At: at, Bit: 1 << r.IntN(8)})
 		}
 	}

@@ -86,6 +86,19 @@ func (s *story) put(path string, lines ...string) {
 	}
 }
 
+// hook makes a hook of git.
+func (s *story) hook(name, script string) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, ".git", "hooks", name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // healthy is a hook of git that finds everything as it was installed.
 func (s *story) healthy() {
 	s.t.Helper()
@@ -393,6 +406,27 @@ var stories = []told{
 		s.healthy()
 		s.want("a.go", "s1: alpha := one()")
 	}},
+	{"16 a rebase onto a branch with merges", func(s *story) {
+		s.git("switch", "-qc", "side")
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("work")
+		s.git("switch", "-qc", "theirs", "main")
+		s.agent("s2", "b.go", "beta := two()")
+		s.commit("theirs")
+		s.git("switch", "-q", "main")
+		s.put("c.go", "mine := byHand()")
+		s.commit("meanwhile")
+		s.committed("merge", "-q", "--no-ff", "-m", "merged", "theirs")
+		merge := s.git("rev-parse", "HEAD")
+		s.git("switch", "-q", "side")
+		s.committed("rebase", "-q", "main")
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "s2: beta := two()")
+		s.want("c.go", "ada: mine := byHand()")
+		if note, err := s.tryGit("notes", "--ref=refs/notes/stemma", "show", merge); err == nil {
+			s.t.Errorf("the merge added no line, and has a note: %s", note)
+		}
+	}},
 	{"17 lines of a later commit are not an earlier one's", func(s *story) {
 		s.agent("s1", "a.go", "alpha := one()")
 		first := s.commit("one")
@@ -463,6 +497,29 @@ var stories = []told{
 		s.git("reset", "-q", "--hard", id)
 		s.want("a.go", "s1: alpha := one()")
 		s.want("b.go", "s2: beta := two()")
+	}},
+	{"21 a forge squashes onto a main that went on, and names no commit", func(s *story) {
+		s.git("switch", "-qc", "side")
+		s.agent("s1", "a.go", "func total(prices []int) int { return sumOf(prices) }", "func shipping(weight int) int { return tariffOf(weight) }")
+		s.commit("one")
+		s.put("a.go", "func total(prices []int) int { return sumOf(prices) }", "func shipping(weight int) int { return tariffOf(weight) }", "func rebate(customer string) int { return ratesOf(customer) }", "func currency(country string) string { return codesOf(country) }")
+		s.agent("s2", "b.go", "func invoice(order int) string { return render(orders[order]) }")
+		s.commit("two")
+		s.blame("a.go")
+		s.git("switch", "-q", "main")
+		s.put("c.go", "other := byHand()")
+		s.commit("meanwhile")
+		s.git("switch", "-q", "-c", "forge")
+		s.git("merge", "-q", "--squash", "side")
+		tree := s.git("write-tree")
+		s.git("reset", "-q", "--hard")
+		id := s.git("commit-tree", tree, "-p", "main", "-m", "a message of its own")
+		s.git("switch", "-q", "main")
+		s.git("reset", "-q", "--hard", id)
+		s.git("branch", "-qD", "side", "forge")
+		s.want("a.go", "s1: func total(prices []int) int { return sumOf(prices) }", "s1: func shipping(weight int) int { return tariffOf(weight) }", "ada: func rebate(customer string) int { return ratesOf(customer) }", "ada: func currency(country string) string { return codesOf(country) }")
+		s.want("b.go", "s2: func invoice(order int) string { return render(orders[order]) }")
+		s.want("c.go", "ada: other := byHand()")
 	}},
 	{"22 a branch is pushed by force", func(s *story) {
 		remote := s.dir + "-remote.git"
@@ -592,58 +649,6 @@ var stories = []told{
 			}
 		}
 	}},
-	{"extra: notes made one by one are those made at once", func(s *story) {
-		s.agent("s1", "a.go", "alpha := one()", "beta := two()")
-		one := s.commit("one")
-		s.blame("a.go")
-		s.put("a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()")
-		s.agent("s2", "a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()", "gamma := three()")
-		two := s.commit("two")
-		s.want("a.go", "s1: \talpha := one()", "s1: \tbeta := two()", "ada: mine := byHand()", "s2: gamma := three()")
-		was := s.note(one) + s.note(two)
-		s.git("update-ref", "-d", "refs/notes/stemma")
-		s.blame("a.go")
-		if now := s.note(one) + s.note(two); now != was {
-			s.t.Errorf("at once\n%s\none by one\n%s", now, was)
-		}
-	}},
-	{"extra: the same message twice", func(s *story) {
-		s.agent("s1", "a.go", "alpha := one()")
-		s.commit("work")
-		s.agent("s2", "b.go", "beta := two()")
-		s.commit("work")
-		s.want("a.go", "s1: alpha := one()")
-		s.want("b.go", "s2: beta := two()")
-	}},
-	{"extra: a branch is deleted and made again", func(s *story) {
-		s.git("switch", "-qc", "side")
-		s.agent("s1", "a.go", "alpha := one()")
-		id := s.commit("work")
-		s.git("switch", "-q", "main")
-		s.git("branch", "-qD", "side")
-		s.git("switch", "-qc", "side", id)
-		s.want("a.go", "s1: alpha := one()")
-	}},
-	{"extra: the reflog is pruned", func(s *story) {
-		s.git("switch", "-qc", "side")
-		s.agent("s1", "a.go", "alpha := one()")
-		s.commit("work")
-		s.blame("a.go")
-		s.git("commit", "-q", "--amend", "-m", "reworded")
-		s.git("reflog", "expire", "--expire=now", "--all")
-		s.want("a.go", "s1: alpha := one()")
-	}},
-	{"extra: a commit without a difference", func(s *story) {
-		s.agent("s1", "a.go", "alpha := one()")
-		s.commit("work")
-		s.committed("commit", "-q", "--allow-empty", "-m", "nothing")
-		s.want("a.go", "s1: alpha := one()")
-	}},
-	{"extra: bytes that are no text, in a path and in a file", func(s *story) {
-		s.tool("s1", "Bash", "", func() { s.put("caf\xe9.go", "alpha := \"\xff\xfe\"") })
-		s.commit("work")
-		s.want("caf\xe9.go", "s1: alpha := \"\ufffd\"")
-	}},
 }
 
 func TestStories(t *testing.T) {
@@ -653,7 +658,7 @@ func TestStories(t *testing.T) {
 	}
 	t.Setenv("STEMMA_DIR", root)
 	t.Setenv("HOME", root)
-	for _, story := range slices.Concat(stories, unheard) {
+	for _, story := range slices.Concat(stories, extras, unheard) {
 		t.Run(story.name, func(t *testing.T) {
 			t.Parallel()
 			story.tell(newStory(t, filepath.Join(root, "spool")))

@@ -189,6 +189,58 @@ func (e *evidence) brought(ctx context.Context, path string, lines map[string]bo
 	return false, nil
 }
 
+// arrivals are how reflogs begin to tell of a commit that was not made here, or
+// by another tool than git commit: it came with a fetch, or a ref was moved to it.
+var arrivals = []string{"", "reset", "pull", "merge", "checkout", "clone", "fetch", "branch"}
+
+// leave reports whether the commit is left to what the evidence of others tells:
+// it was not made here, and lines that nothing here explains stand in a commit
+// that git could have brought them from, as after a squash by a forge. A note that
+// explains a part of it would stand in the way.
+func (e *evidence) leave(ctx context.Context, d git.Diff) (bool, error) {
+	action, _, _ := strings.Cut(e.actions[e.commit.ID], " ")
+	if len(e.claims) == 0 || !slices.Contains(arrivals, action) {
+		return false, nil
+	}
+	explained := make(map[string]map[int]bool)
+	for _, c := range e.claims {
+		if explained[c.Path] == nil {
+			explained[c.Path] = make(map[int]bool)
+		}
+		for _, r := range c.Ranges {
+			for n := r.Start; n <= r.End; n++ {
+				explained[c.Path][n] = explained[c.Path][n] || c.Class != stemma.ClassUnknown
+			}
+		}
+	}
+	for _, f := range d.Files {
+		content, err := e.Repo.File(ctx, e.commit.ID, f.Path, maxBlob)
+		if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		lines := strings.SplitAfter(string(content), "\n")
+		for _, r := range f.Ranges {
+			for n := r.Start; n <= r.End && n <= len(lines); n++ {
+				if explained[f.Path][n] || !tells(lines[n-1]) {
+					continue
+				}
+				if !e.other.ready {
+					if err := e.readOthers(ctx); err != nil {
+						return false, err
+					}
+				}
+				if e.other.lines[strings.TrimSpace(lines[n-1])] {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, nil
+}
+
 // readOthers gathers the lines of commits that refs and reflogs reach and the
 // commit's parent does not contain.
 func (e *evidence) readOthers(ctx context.Context) error {

@@ -259,6 +259,9 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 		}
 		e.claim(want, content)
 	}
+	if left, err := e.leave(ctx, d); err != nil || left {
+		return Result{}, false, err
+	}
 	return e.result()
 }
 

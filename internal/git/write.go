@@ -95,7 +95,11 @@ func (r *Repo) importNotes(ctx context.Context, ref, tip, also string, notes map
 		fmt.Fprintf(&in, "merge %s\n", also)
 	}
 	for _, id := range slices.Sorted(maps.Keys(notes)) {
-		fmt.Fprintf(&in, "N inline %s\ndata %d\n", id, len(notes[id]))
+		where, err := r.placeNote(ctx, tip, id)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&in, "%s\ndata %d\n", where, len(notes[id]))
 		in.Write(notes[id])
 		in.WriteByte('\n')
 	}
@@ -105,6 +109,31 @@ func (r *Repo) importNotes(ctx context.Context, ref, tip, also string, notes map
 		return err
 	}
 	return p.wait()
+}
+
+// placeNote gives the command of git-fast-import(1) that writes a note on a
+// commit. It writes none on a commit that is not here, as of somebody whose notes
+// were fetched before his commits: that becomes a file of the tree, where the note
+// stands already or with a fan-out of one.
+func (r *Repo) placeNote(ctx context.Context, tip, commit string) (string, error) {
+	_, _, err := r.Stat(ctx, commit)
+	if !errors.Is(err, stemma.ErrNotFound) {
+		return "N inline " + commit, err
+	}
+	path := commit[:2] + "/" + commit[2:]
+	for at := commit; tip != "" && len(at) < len(commit)+4; {
+		_, err := r.tell(ctx, tip+":"+at)
+		if err == nil {
+			path = at
+			break
+		}
+		if !errors.Is(err, stemma.ErrNotFound) {
+			return "", err
+		}
+		cut := strings.LastIndexByte(at, '/') + 3
+		at = at[:cut] + "/" + at[cut:]
+	}
+	return "M 100644 inline " + path, nil
 }
 
 // Staged gives the paths that the next commit changes, as the user's git sees

@@ -97,6 +97,27 @@ func TestNotesAreReplacedAndOthersStay(t *testing.T) {
 	if got := notesOf(t, dir, ids); got[ids[0]] != "one again\n" || got[ids[1]] != "two\n" {
 		t.Errorf("notes are %q", got)
 	}
+	// somebody's notes may come before his commits
+	absent := strings.Repeat("ab", len(ids[0])/2)
+	for _, text := range []string{"theirs\n", "theirs again\n"} {
+		if err := repo.AddNotes(t.Context(), "refs/notes/stemma", map[string][]byte{absent: []byte(text), ids[1]: []byte("two again\n")}, Signature{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := make(map[string]string)
+	tip, err := repo.Resolve(t.Context(), "refs/notes/stemma")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, err := range repo.Notes(t.Context(), tip) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[n.Commit] = string(n.Text)
+	}
+	if len(all) != 3 || all[absent] != "theirs again\n" || all[ids[0]] != "one again\n" || all[ids[1]] != "two again\n" {
+		t.Errorf("notes are %q", all)
+	}
 	for _, ref := range []string{"refs/heads/main", "refs/notes/a b", "refs/notes/x\ny"} {
 		if err := repo.AddNotes(t.Context(), ref, map[string][]byte{ids[0]: nil}, Signature{}); err == nil {
 			t.Errorf("notes were added to %q", ref)

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"sync"
+)
+
+// extras are stories beside the numbered ones: what happens to refs, reflogs,
+// hooks and notes.
+var extras = []told{
+	{"extra: notes made one by one are those made at once", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()", "beta := two()")
+		one := s.commit("one")
+		s.blame("a.go")
+		s.put("a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()")
+		s.agent("s2", "a.go", "\talpha := one()", "\tbeta := two()", "mine := byHand()", "gamma := three()")
+		two := s.commit("two")
+		s.want("a.go", "s1: \talpha := one()", "s1: \tbeta := two()", "ada: mine := byHand()", "s2: gamma := three()")
+		was := []string{s.note(one), s.note(two)}
+		s.git("update-ref", "-d", "refs/notes/stemma")
+		s.blame("a.go")
+		for i, now := range []string{s.note(one), s.note(two)} {
+			if !sameNote([]byte(now), []byte(was[i])) {
+				s.t.Errorf("at once\n%s\none by one\n%s", now, was[i])
+			}
+		}
+	}},
+	{"extra: the same message twice", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("work")
+		s.agent("s2", "b.go", "beta := two()")
+		s.commit("work")
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "s2: beta := two()")
+	}},
+	{"extra: a branch is deleted and made again", func(s *story) {
+		s.git("switch", "-qc", "side")
+		s.agent("s1", "a.go", "alpha := one()")
+		id := s.commit("work")
+		s.git("switch", "-q", "main")
+		s.git("branch", "-qD", "side")
+		s.git("switch", "-qc", "side", id)
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: the reflog is pruned", func(s *story) {
+		s.git("switch", "-qc", "side")
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("work")
+		s.blame("a.go")
+		s.git("commit", "-q", "--amend", "-m", "reworded")
+		s.git("reflog", "expire", "--expire=now", "--all")
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: a hook of git writes another subject", func(s *story) {
+		s.hook("commit-msg", `sed -i.was "1s/.*/ABC-1: rewritten/" "$1"`)
+		s.agent("s1", "a.go", "alpha := one()")
+		s.put("b.go", "mine := byHand()")
+		s.commit("as the person wrote it")
+		if subject := s.git("log", "-1", "--format=%s"); subject != "ABC-1: rewritten" {
+			s.t.Fatalf("the subject is %q", subject)
+		}
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "ada: mine := byHand()")
+		s.committed("commit", "-q", "--amend", "-m", "and again")
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: notes in a tree of mixed fan-out, beside what is no note", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()")
+		one := s.commit("one")
+		s.agent("s2", "b.go", "beta := two()")
+		two := s.commit("two")
+		s.blame("a.go")
+		blob := func(commit string) string { return s.git("rev-parse", "refs/notes/stemma:"+commit) }
+		a, b := blob(one), blob(two)
+		s.git("read-tree", "--empty")
+		s.git("update-index", "--add", "--cacheinfo", "100644,"+a+","+one[:2]+"/"+one[2:])
+		s.git("update-index", "--add", "--cacheinfo", "100644,"+b+","+two[:2]+"/"+two[2:4]+"/"+two[4:])
+		s.git("update-index", "--add", "--cacheinfo", "100644,"+a+",no/note")
+		s.git("update-ref", "refs/notes/stemma", s.git("commit-tree", s.git("write-tree"), "-m", "notes"))
+		s.git("read-tree", "HEAD")
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "s2: beta := two()")
+		s.agent("s3", "c.go", "gamma := three()")
+		s.commit("three")
+		s.want("c.go", "s3: gamma := three()")
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: a ref of notes that holds no notes", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("one")
+		s.git("update-ref", "refs/notes/stemma", s.git("commit-tree", s.git("rev-parse", "HEAD^{tree}"), "-m", "not notes"))
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: notes are pushed by two at once", func(s *story) {
+		remote := s.dir + "-remote.git"
+		s.git("clone", "-q", "--bare", s.dir, remote)
+		s.git("remote", "add", "origin", remote)
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("one")
+		s.git("push", "-q", "origin", "main")
+		other := s.dir + "-other"
+		s.git("clone", "-q", remote, other)
+		mine := s.dir
+		s.dir = other
+		s.git("config", "user.name", "Ben")
+		s.git("config", "user.email", "ben@example.com")
+		s.healthy()
+		s.agent("s2", "b.go", "beta := two()")
+		s.commit("two")
+		s.git("push", "-q", "origin", "main")
+		var both sync.WaitGroup
+		for _, dir := range []string{mine, other} {
+			both.Go(func() {
+				var out, errOut bytes.Buffer
+				if code := execute(s.t.Context(), []string{"-R", dir, "sync", "--push", "origin"}, &out, &errOut); code != exitOK {
+					s.t.Errorf("sync --push: exit %d: %s", code, errOut.String())
+				}
+			})
+		}
+		both.Wait()
+		third := mine + "-third"
+		s.git("clone", "-q", remote, third)
+		s.dir = third
+		s.git("fetch", "-q", "origin", "refs/notes/*:refs/notes/*")
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "s2: beta := two()")
+	}},
+	{"extra: a commit without a difference", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()")
+		s.commit("work")
+		s.committed("commit", "-q", "--allow-empty", "-m", "nothing")
+		s.want("a.go", "s1: alpha := one()")
+	}},
+	{"extra: bytes that are no text, in a path and in a file", func(s *story) {
+		s.tool("s1", "Bash", "", func() { s.put("caf\xe9.go", "alpha := \"\xff\xfe\"") })
+		s.commit("work")
+		s.want("caf\xe9.go", "s1: alpha := \"\ufffd\"")
+	}},
+}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -63,12 +66,31 @@ func (o *options) syncSessions(ctx context.Context, b *bench, s *spool.Spool, dr
 			}
 			return b.toldPart(ctx, of, id, part)
 		},
-		Keep: func(ctx context.Context, p live.Part) (int, error) { return b.tell(ctx, p.Session, p.Told) },
+		Keep: b.tellPart,
 	})
 	if err != nil || dry || len(done.Told) == 0 {
 		return done, err
 	}
 	return done, b.projectSessions(ctx)
+}
+
+// tellPart records a part of a live session, with its configuration where that is
+// not what the part before said.
+func (b *bench) tellPart(ctx context.Context, p live.Part) (last int, err error) {
+	files := agent.Digests(b.configOf(p.Session, p.Told.Observed))
+	text, err := json.Marshal(files)
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256(text)
+	now := hex.EncodeToString(sum[:8])
+	if *p.Config == now && !p.Session.Whole {
+		p.Told.Config = []agent.ConfigDigest{}
+	}
+	if last, err = b.tell(ctx, p.Session, p.Told); err == nil && len(files) > 0 {
+		*p.Config = now
+	}
+	return last, err
 }
 
 // toldPart reports whether a part of a session is recorded.

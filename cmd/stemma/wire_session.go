@@ -394,8 +394,11 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 		return 0, err
 	}
 	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
-	config := b.configOf(s, told.Observed)
-	told.Config = agent.Digests(config)
+	var config []agent.ConfigFile
+	if told.Config == nil { // else it is what was told before
+		config = b.configOf(s, told.Observed)
+		told.Config = agent.Digests(config)
+	}
 	if told.All != nil && !told.Open && told.Related == nil {
 		whole := *told.All
 		whole.ID = s.ID

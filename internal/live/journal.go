@@ -232,6 +232,8 @@ type progress struct {
 	Shift int      `json:"shift,omitempty"`
 	Held  []string `json:"held,omitempty"`
 	Final bool     `json:"final,omitempty"`
+	// Config is what Part.Config points to.
+	Config string `json:"config,omitempty"`
 	// Head is what is of no turn, as it was told.
 	Head agent.Session `json:"head"`
 }

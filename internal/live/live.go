@@ -63,6 +63,9 @@ type Part struct {
 	Told    agent.Told // its First, Final, Open, Held, All, Observed and Vantage are set
 	// From is the transcript that it was read from, "" for the hooks alone.
 	From string
+	// Config is remembered with the session: Keep notes there by what configuration
+	// it was told to run, so that the next part need not say the same.
+	Config *string
 }
 
 // Row says what was told of a session, or is to be told.

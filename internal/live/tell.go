@@ -322,7 +322,7 @@ func (t *telling) part(ctx context.Context, p *progress, s agent.Session, how to
 	for _, turn := range s.Turns {
 		turn.Index = max(1, turn.Index+p.Shift)
 	}
-	part := Part{Session: s, From: how.from, Told: agent.Told{
+	part := Part{Session: s, From: how.from, Config: &p.Config, Told: agent.Told{
 		First: p.Last + 1, Final: final, Open: goesOn, Held: p.Held, Observed: t.Now, Vantage: how.vantage, All: how.all(s.ID),
 	}}
 	last := p.Last + 1

@@ -140,7 +140,7 @@ func (d *database) connect(ctx context.Context, mode string) (current bool, err 
 		return false, err
 	}
 	readers, err := sql.Open("sqlite", d.dsn(mode,
-		"busy_timeout(10000)", "query_only(1)", "cell_size_check(1)", "cache_size(-16000)"))
+		"busy_timeout(10000)", "query_only(1)", "cell_size_check(1)", "cache_size(-8000)"))
 	if err != nil {
 		return false, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/install"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
@@ -25,6 +26,10 @@ type diagnosis struct {
 	Heard     map[string]string `json:"heard"`   // agent -> last event, RFC 3339, UTC
 	Spool     held              `json:"spool"`
 	Oldest    string            `json:"oldest_day,omitempty"`
+	Looked    string            `json:"git_looked,omitempty"` // when git's hooks looked last, RFC 3339, UTC
+	Found     string            `json:"git_found,omitempty"`  // what was wrong then; absent where nothing was
+	Compared  int               `json:"transcripts_compared"`
+	Unread    map[string]int    `json:"transcripts_not_compared"` // by reason
 	Ahead     int               `json:"events_ahead_of_the_clock"`
 	SetBack   int               `json:"clock_set_back"` // times
 	Faults    []string          `json:"faults"`
@@ -70,7 +75,7 @@ the clock. Exits with 6 where something is wrong, and says what to do.`,
 }
 
 func (o *options) diagnose() (diagnosis, error) {
-	d := diagnosis{Schema: "stemma.doctor/v1", Installed: []diagnosedFile{}, Missing: []string{}, Heard: make(map[string]string), Faults: []string{}, Notes: []string{}}
+	d := diagnosis{Schema: "stemma.doctor/v1", Installed: []diagnosedFile{}, Missing: []string{}, Heard: make(map[string]string), Unread: make(map[string]int), Faults: []string{}, Notes: []string{}}
 	s, place, home, err := o.ownSpool()
 	if err != nil {
 		return d, err
@@ -96,15 +101,30 @@ func (o *options) diagnose() (diagnosis, error) {
 				d.Missing = append(d.Missing, name)
 			}
 		}
+		if have["codex"] {
+			switch listens, err := install.CodexListens(user); {
+			case err != nil:
+				d.Faults = append(d.Faults, err.Error())
+			case !listens:
+				d.Faults = append(d.Faults, "codex runs no hooks: [features] hooks = false in ~/.codex/config.toml")
+			}
+		}
 	}
 	if d.Spool, err = measure(s, spool.Paused(home, place.Folder())); err != nil {
 		return d, err
+	}
+	if holding, err := s.Measure(); err == nil && !holding.Oldest.IsZero() {
+		d.Oldest = holding.Oldest.Format(time.DateOnly)
 	}
 	if d.Spool.Bytes > d.Spool.Limit*9/10 {
 		d.Faults = append(d.Faults, "the spool is nearly full: stemma sync makes notes of it, and purges what is old")
 	}
 	if err := d.heard(s); err != nil {
 		return d, err
+	}
+	d.transcripts(s)
+	if d.Found != "" {
+		d.Notes = append(d.Notes, "when git's hooks looked last, "+d.Found+": what people write until they find it well is unknown")
 	}
 	if d.Ahead > 0 {
 		d.Faults = append(d.Faults, fmt.Sprintf("%d events are ahead of this machine's clock", d.Ahead))
@@ -142,8 +162,16 @@ func (d *diagnosis) heard(s *spool.Spool) error {
 		if err != nil {
 			return err
 		}
-		if at := r.Time.Format(time.RFC3339); at > d.Heard[r.Agent] {
-			d.Heard[r.Agent] = at
+		if r.Phase == spool.Told || r.Agent == spool.AgentSelf {
+			continue // no hook was heard
+		}
+		at := r.Time.Format(time.RFC3339)
+		d.Heard[r.Agent] = max(d.Heard[r.Agent], at)
+		if r.Agent == spool.AgentGit && at >= d.Looked {
+			d.Looked, d.Found = at, ""
+			for _, g := range r.Gaps {
+				d.Found = g.Reason
+			}
 		}
 		if r.Time.After(time.Now().Add(time.Minute)) {
 			d.Ahead++
@@ -153,6 +181,32 @@ func (d *diagnosis) heard(s *spool.Spool) error {
 		}
 	}
 	return nil
+}
+
+// transcripts tells which were compared with what hooks reported, and which
+// agents are newer than what is known of them.
+func (d *diagnosis) transcripts(s *spool.Spool) {
+	newer := make(map[string]string)
+	for _, t := range s.Transcripts() {
+		switch {
+		case len(t.Own) == 0:
+			continue
+		case t.Reason != "":
+			d.Unread[t.Reason]++
+		default:
+			d.Compared++
+		}
+		known := agent.Tested(t.Agent)
+		if known != "" && agent.Newer(t.Version, known) && (newer[t.Agent] == "" || agent.Newer(t.Version, newer[t.Agent])) {
+			newer[t.Agent] = t.Version
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(newer)) {
+		d.Notes = append(d.Notes, fmt.Sprintf("%s %s is newer than what its transcripts are known from (%s): what it tells in another way is not read", name, plain(newer[name]), agent.Tested(name)))
+	}
+	for _, why := range slices.Sorted(maps.Keys(d.Unread)) {
+		d.Notes = append(d.Notes, fmt.Sprintf("%d transcripts are not compared with what hooks reported: %s", d.Unread[why], why))
+	}
 }
 
 func (o *options) showDiagnosis(d diagnosis) {
@@ -169,7 +223,20 @@ func (o *options) showDiagnosis(d diagnosis) {
 	for _, name := range slices.Sorted(maps.Keys(d.Heard)) {
 		fmt.Fprintf(o.out, "%-10s  heard from at %s\n", plain(name), d.Heard[name])
 	}
+	if d.Looked != "" {
+		found := "as it was installed"
+		if d.Found != "" {
+			found = d.Found
+		}
+		fmt.Fprintf(o.out, "git's hooks looked at %s: %s\n", d.Looked, plain(found))
+	}
+	if d.Compared > 0 {
+		fmt.Fprintf(o.out, "%s transcripts are compared with what hooks reported\n", count(d.Compared))
+	}
 	o.showHeld(d.Spool)
+	if d.Oldest != "" {
+		fmt.Fprintf(o.out, "the oldest event is of %s\n", d.Oldest)
+	}
 	for _, n := range d.Notes {
 		fmt.Fprintf(o.out, "note: %s\n", n)
 	}

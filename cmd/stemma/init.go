@@ -95,6 +95,9 @@ Nothing of this is needed for index, log, show and blame.`,
 			for _, e := range changed {
 				if e.For == "codex" {
 					fmt.Fprintln(o.err, "stemma: hint: Codex runs a hook only after you have reviewed it: /hooks in Codex")
+					if listens, err := install.CodexListens(cfg.Home); err != nil || !listens {
+						fmt.Fprintln(o.err, "stemma: warning: Codex runs no hooks while [features] hooks = false stands in ~/.codex/config.toml; that is yours to change")
+					}
 				}
 			}
 			if manager := install.Manager(edits); manager != "" {

@@ -265,7 +265,7 @@ func (c *comparing) compare(ctx context.Context, path string) (spool.Transcript,
 	case seen && len(was.Own) == 0 && was.Reason == "" && !c.named(path):
 		return was, true, nil // it works elsewhere
 	}
-	now := spool.Transcript{Size: st.Size(), Mtime: st.ModTime().UnixNano(), Agent: was.Agent, Sessions: was.Sessions, Own: was.Own, Models: maps.Clone(was.Models), State: was.State}
+	now := spool.Transcript{Size: st.Size(), Mtime: st.ModTime().UnixNano(), Agent: was.Agent, Version: was.Version, Sessions: was.Sessions, Own: was.Own, Models: maps.Clone(was.Models), State: was.State}
 	if err := c.read(ctx, path, &now); err != nil {
 		if ctx.Err() != nil {
 			return now, false, ctx.Err()
@@ -353,6 +353,7 @@ func (c *comparing) read(ctx context.Context, path string, t *spool.Transcript) 
 				t.Models[s.ID] = once(t.Models[s.ID], m.Model.Raw)
 			}
 		}
+		t.Version = cmp.Or(s.Version, t.Version)
 		own, reason, err := c.tell(d.Agent(), s)
 		if err != nil {
 			return &spoolError{err}

@@ -102,7 +102,8 @@ func (s *Spool) Append(r Record) error {
 	}
 	defer unlock()
 	u := s.usage()
-	if u.latest.Sub(r.Time) > clockSlack {
+	// The time of a told call is the transcript's, and says nothing of this clock.
+	if r.Phase != Told && u.latest.Sub(r.Time) > clockSlack {
 		r.SetBack = u.latest
 	}
 	data, err := r.encode()
@@ -130,7 +131,11 @@ func (s *Spool) Append(r Record) error {
 	if err != nil {
 		return fmt.Errorf("spool: %v: %w", err, kindOf(err))
 	}
-	s.setUsage(usage{held: u.held + int64(len(data)), latest: later(u.latest, r.Time)})
+	u.held += int64(len(data))
+	if r.Phase != Told {
+		u.latest = later(u.latest, r.Time)
+	}
+	s.setUsage(u)
 	return nil
 }
 

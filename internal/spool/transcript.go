@@ -15,6 +15,7 @@ type Transcript struct {
 	Mtime int64 `json:"mtime"` // ns since 1970
 	// Sessions are those that it tells of, Agent whose they are.
 	Agent    string   `json:"agent,omitempty"`
+	Version  string   `json:"version,omitempty"` // of the agent, the last that it names
 	Sessions []string `json:"sessions,omitempty"`
 	// Own are the sessions that worked in the repository.
 	Own []string `json:"own,omitempty"`

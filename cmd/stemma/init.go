@@ -82,7 +82,7 @@ Nothing of this is needed for index, log, show and blame.`,
 			for _, e := range changed {
 				fmt.Fprint(o.out, unified(e))
 			}
-			fmt.Fprintf(o.err, "\nstemma: %d files would change. Then captured are, for each tool call of an agent, what it\nsays to its hook and the files it touches, except ignored files and files of secrets;\nkept in %s, nowhere else. What was said in the sessions\nof these hooks is read from there and from the agents' transcripts, and kept redacted and\nencrypted in the vault of this machine.\n", len(changed), home)
+			fmt.Fprintf(o.err, "\nstemma: %d files would change. Then captured are, for each tool call of an agent, what it\nsays to its hook and the files it touches, except ignored files and files of secrets; and,\nfrom its own transcripts, calls that no hook reported (tool, paths, times, digests of lines);\nkept in %s, nowhere else. What was said in the sessions\nof these hooks is read from there and from the agents' transcripts, and kept redacted and\nencrypted in the vault of this machine.\n", len(changed), home)
 			if !yes {
 				if err := person.install(); err != nil {
 					return err

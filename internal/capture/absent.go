@@ -44,10 +44,7 @@ func (e *evidence) untouched(ctx context.Context, f git.FileDiff) error {
 	if !ok {
 		return nil
 	}
-	since, err := e.uncommittedSince(ctx, place{tree, f.Path}, e.parent.ID, from)
-	if err != nil {
-		return err
-	}
+	since := e.uncommittedSince(place{tree, f.Path}, from)
 	content, err := e.Repo.File(ctx, e.commit.ID, f.Path, maxBlob)
 	if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
 		return nil

@@ -344,9 +344,7 @@ func (w *work) begin(ctx context.Context, p place, c *git.Commit) error {
 	}
 	if base != nil {
 		f.from = time.Unix(base.Committer.Time, 0)
-		if f.since, err = w.uncommittedSince(ctx, p, base.ID, f.from); err != nil {
-			return err
-		}
+		f.since = w.uncommittedSince(p, f.from)
 		f.now, err = w.Repo.File(ctx, base.ID, p.path, maxBlob)
 		if err != nil && !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid) {
 			return err

@@ -390,3 +390,28 @@ func TestCommitThatCameFromElsewhereIsNotThePersons(t *testing.T) {
 	d.gitHook("")
 	want(t, d.lines(id))
 }
+
+// A shell whose end no hook saw has written a file of which the person commits
+// a part first and the rest later: neither part is known to be the person's.
+func TestPartOfWhatAShellWroteUnseenIsCommittedFirst(t *testing.T) {
+	d := newDesk(t)
+	d.tool("s1", "Bash", "", func() {
+		d.write("b.go", "package a\n\nvar writtenByTheShell = 1\n\nvar theRestOfTheShell = 2\n")
+	}, "PostToolUse")
+	d.hook("claudecode", map[string]any{"session_id": "s1", "hook_event_name": "Stop"})
+	whole := filepath.Join(d.dir, "b.go")
+	text, _ := os.ReadFile(whole)
+	d.write("b.go", "package a\n\nvar writtenByTheShell = 1\n")
+	d.tick()
+	d.git("add", "b.go")
+	os.WriteFile(whole, text, 0o644)
+	d.git("commit", "-qm", "a part")
+	part := d.git("rev-parse", "HEAD")
+	d.gitHook("")
+	rest := d.commit("the rest")
+	for _, id := range []string{part, rest} {
+		if got := d.lines(id); strings.Contains(got, "human") || !strings.Contains(got, "unknown s1") {
+			t.Errorf("commit %.8s: got\n%s\nwant its lines unknown, with the session as candidate", id, got)
+		}
+	}
+}

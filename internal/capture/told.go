@@ -3,7 +3,6 @@ package capture
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -174,25 +173,16 @@ func (w *work) from(p place, until time.Time) func([]byte) (attribution.Mark, bo
 }
 
 // uncommittedSince gives from when on something in a file can have been written
-// that its parent does not have: a call that was not seen whole may have written
-// it before the parent was made of other files. It is the time of the last commit
-// that a person made here of the file, or long ago.
-func (w *work) uncommittedSince(ctx context.Context, p place, parent string, at time.Time) (time.Time, error) {
-	if !slices.ContainsFunc(w.windows[p.tree], func(c *window) bool {
+// that a commit of a time does not have. A call that was not seen whole may have
+// written it long ago: that somebody committed the file since does not tell, a part
+// of it may have been staged. The next look of a hook or of sync tells.
+func (t *timeline) uncommittedSince(p place, at time.Time) time.Time {
+	if slices.ContainsFunc(t.windows[p.tree], func(c *window) bool {
 		return c.fault != "" && c.touches(p.path) && c.from.Before(at)
 	}) {
-		return at, nil
+		return time.Time{}
 	}
-	query := git.HistoryQuery{Tips: []string{parent}, Paths: []string{p.path}, Limit: lookBack, NoMessages: true}
-	for c, err := range w.Repo.History(ctx, query) {
-		if err != nil {
-			return at, err
-		}
-		if slices.Contains(made, w.actions[c.ID]) {
-			return time.Unix(c.Committer.Time, 0), nil
-		}
-	}
-	return time.Time{}, nil
+	return at
 }
 
 // uncompared gives the sessions that were at work since the parent and of which

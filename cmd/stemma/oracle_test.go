@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -364,6 +365,55 @@ func (w *world) commit() bool {
 	return true
 }
 
+// part commits a part of a file that differs from git's, as "git add -p" does:
+// what is new above some line. The rest stays in the work tree.
+func (w *world) part() {
+	var changed []string
+	for _, path := range strings.Fields(w.git("diff", "--name-only")) {
+		if len(w.files[path]) > 0 {
+			changed = append(changed, path)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
+	path := changed[w.rnd.IntN(len(changed))]
+	out, err := w.tryGit("cat-file", "blob", ":"+path)
+	if err != nil {
+		w.t.Fatalf("git cat-file: %v\n%s", err, out)
+	}
+	old := make(map[*writer]bool)
+	for _, l := range w.seen[sha256.Sum256([]byte(out))] {
+		old[l.by] = true
+	}
+	below := w.rnd.IntN(len(w.files[path]) + 1)
+	var staged []trueLine
+	for i, l := range w.files[path] {
+		if i < below || old[l.by] {
+			staged = append(staged, l)
+		}
+	}
+	text := content(staged)
+	w.seen[sha256.Sum256(text)] = staged
+	file := filepath.Join(w.state, "staged")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	w.git("update-index", "--cacheinfo", "100644,"+w.git("hash-object", "-w", "--no-filters", file)+","+path)
+	if _, err := w.tryGit("diff", "--cached", "--quiet"); err == nil {
+		return
+	}
+	w.doing = append(w.doing, "part of "+path)
+	rest, differ := w.fresh[path], maps.Clone(w.dirty)
+	w.git("commit", "-qm", fmt.Sprint("part ", len(w.doing)))
+	looked := len(w.doubt) > 0
+	w.committed()
+	w.dirty = differ
+	if !looked {
+		w.fresh[path] = rest
+	}
+}
+
 // rewrite lets git do one of the things that make peers lose attribution. The
 // work tree is clean before and after.
 func (w *world) rewrite() {
@@ -579,6 +629,8 @@ func TestCaptureAgainstAnOracle(t *testing.T) {
 					w.human()
 				case n < 80:
 					w.formatter()
+				case n < 83:
+					w.part()
 				case n < 92:
 					w.commit()
 				default:

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -148,6 +149,11 @@ func (o *options) syncAll(ctx context.Context, b *bench, s *spool.Spool, dry boo
 // sync attributes the commits that were made since the spool begins.
 func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() time.Time) (synced, error) {
 	done := synced{Schema: "stemma.sync/v1", DryRun: dry, Commits: []syncedCommit{}, Gaps: make(map[string]int), Unread: make(map[string]int), Told: []live.Row{}, Problems: []string{}}
+	if !dry {
+		if err := b.awaitLook(ctx, s); err != nil {
+			return done, err
+		}
+	}
 	since, err := b.spooledSince(s, &done)
 	if err != nil {
 		return done, err
@@ -219,6 +225,50 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		}
 	}
 	return done, b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()})
+}
+
+// lookTime is how long after a commit the look of git's hook, which runs in the
+// background, is waited for.
+const lookTime = 3 * time.Second
+
+// awaitLook waits for the look of git's hook after a commit of this moment: without
+// it, what a person wrote would be unknown until the next sync. Where no look comes
+// in time it is a gap, as always.
+func (b *bench) awaitLook(ctx context.Context, s *spool.Spool) error {
+	entries, err := b.repo.Reflog(ctx)
+	if err != nil {
+		return err
+	}
+	var last int64
+	for _, e := range entries {
+		if strings.HasPrefix(e.Action, "commit") {
+			last = max(last, e.Time)
+		}
+	}
+	made := time.Unix(last, 0)
+	if age := time.Since(made); age < 0 || age > lookTime {
+		return nil
+	}
+	read, hooked := make(spool.Cursor), false
+	for {
+		for r, err := range s.RecordsAfter(read) {
+			if err != nil || r.Agent != spool.AgentGit {
+				continue // what can not be read is counted later
+			}
+			hooked = true
+			if !r.Time.Before(made) {
+				return nil
+			}
+		}
+		if !hooked || time.Since(made) > lookTime {
+			return nil // git's hooks do not run here, or this one did not
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // syncDelay is how long a sync in the background waits for more commits.

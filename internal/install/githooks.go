@@ -29,16 +29,18 @@ const (
 	blockEnd   = "# <<< stemma <<<"
 )
 
-// block is what a hook of git runs: nothing of it can fail, print or wait.
+// block is what a hook of git runs: nothing of it can fail, print or wait. git
+// goes on while stemma's hook looks: a commit must not cost a process more than
+// the shell that git starts for it.
 func block(cfg Config, name string) string {
 	if name == assistHook {
 		return blockBegin + "\n" + cfg.Assist + ` "$@" </dev/null >/dev/null 2>&1 || :` + "\n" + blockEnd + "\n"
 	}
-	lines := []string{blockBegin, cfg.Hook + " git " + name + " </dev/null >/dev/null 2>&1 || :"}
+	run := cfg.Hook + " git " + name
 	if cfg.Sync != "" && name != "post-checkout" {
-		lines = append(lines, "(nice "+cfg.Sync+" </dev/null >/dev/null 2>&1 &)")
+		run += "; nice " + cfg.Sync
 	}
-	return strings.Join(append(lines, blockEnd, ""), "\n")
+	return blockBegin + "\n{ " + run + "; } </dev/null >/dev/null 2>&1 &\n" + blockEnd + "\n"
 }
 
 // besideSuffix is what a hook that is no shell script is renamed with.

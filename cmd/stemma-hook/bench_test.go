@@ -143,6 +143,7 @@ func BenchmarkCommit(b *testing.B) {
 					b.Fatal(err)
 				}
 				command("git", "add", "-A")
+				time.Sleep(200 * time.Millisecond) // what the commit before has left in the background is over
 			}, func(i int) { command("git", "commit", "-qm", fmt.Sprint(i)) })
 		})
 	}

@@ -122,3 +122,22 @@ func BenchmarkLogBySession(b *testing.B) {
 		})
 	}
 }
+
+// What it costs to count the commits of the sessions of a list: of all 50,000, and
+// of the first 20.
+func BenchmarkCommitsOfSessions(b *testing.B) {
+	of := &bench{store: manySessions(b, 50_000).Store}
+	for _, n := range []int{20, 50_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			rows := make([]sessionRow, n)
+			for i := range rows {
+				rows[i].Session = fmt.Sprintf("codex/%d", i)
+			}
+			for b.Loop() {
+				if err := of.joinCommits(b.Context(), rows); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,15 @@ func (s *story) edit(session, path, old, new string, lines ...string) {
 	s.t.Helper()
 	input := map[string]any{"file_path": filepath.Join(s.dir, path), "old_string": old, "new_string": new}
 	s.unheard(session, "Edit", input, func() { s.put(path, lines...) })
+}
+
+// look syncs by the story's clock, and so looks at the files that are in doubt.
+func (s *story) look() {
+	s.t.Helper()
+	var out bytes.Buffer
+	if code := executeAt(s.t.Context(), []string{"-R", s.dir, "sync", "--quiet"}, &out, &out, s.tick); code != exitOK {
+		s.t.Fatalf("stemma sync: exit %d: %s", code, out.String())
+	}
 }
 
 var unheard = []told{
@@ -61,10 +71,21 @@ var unheard = []told{
 		s.unheard("s9", "Bash", map[string]any{"command": "make"}, func() { s.put("a.go", "alpha := one()", "beta := unheard(two)") })
 		s.put("b.go", "mine := byHand(two)")
 		s.commit("work")
+		s.look()
 		s.put("b.go", "mine := byHand(two)", "more := byHand(three)")
 		s.commit("more")
 		s.want("a.go", "s1: alpha := one()", "?: beta := unheard(two)")
 		s.want("b.go", "?: mine := byHand(two)", "ada: more := byHand(three)")
+	}},
+	{"unheard: a shell, and no sync looks before more is committed", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one()")
+		s.unheard("s9", "Bash", map[string]any{"command": "make"}, func() { s.put("a.go", "alpha := one()", "beta := unheard(two)") })
+		s.put("b.go", "mine := byHand(two)")
+		s.commit("work")
+		// It may be the rest of what the shell wrote, of which a part was staged.
+		s.put("b.go", "mine := byHand(two)", "more := byHand(three)")
+		s.commit("more")
+		s.want("b.go", "?: mine := byHand(two)", "?: more := byHand(three)")
 	}},
 	{"unheard: what the transcript told stays when it is gone", func(s *story) {
 		s.edit("s9", "a.go", "nothing", "alpha := unheard(one)", "alpha := unheard(one)")

@@ -285,3 +285,29 @@ func TestTwoMachinesShareASpool(t *testing.T) {
 		t.Errorf("%v records, %d faults; want 100 and 101 of the two, and none", of, len(faults))
 	}
 }
+
+// What a transcript tells of calls, whose times are of the past or made up, says
+// nothing of this machine's clock.
+func TestTimesOfTranscriptsAreNoClock(t *testing.T) {
+	s := open(t, Config{})
+	for _, r := range []Record{
+		{Time: noon, Phase: Before},
+		{Time: noon.Add(-time.Hour), Phase: Told},
+		{Time: noon.Add(100 * 365 * 24 * time.Hour), Phase: Told},
+		{Time: noon.Add(time.Second), Phase: After},
+	} {
+		r.Agent = "generic"
+		if err := s.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, _ := all(t, s)
+	if len(records) != 4 {
+		t.Fatalf("%d records, want 4", len(records))
+	}
+	for _, r := range records {
+		if !r.SetBack.IsZero() {
+			t.Errorf("the record of %s at %s says that the clock showed %s before", r.Phase, r.Time, r.SetBack)
+		}
+	}
+}

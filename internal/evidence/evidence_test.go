@@ -85,14 +85,15 @@ func logged(t testing.TB, envelope []byte) (proof []byte, key string) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if _, err := log.Add(t.Context(), []tlog.Digest{{1}, tlog.DigestOf(envelope), {2}}); err != nil {
+	at, err := log.Add(t.Context(), []tlog.Digest{{1}, tlog.DigestOf(envelope), {2}})
+	if err != nil {
 		t.Fatal(err)
 	}
 	head, err := log.Published(t.Context(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := log.Tree().Prove(t.Context(), head, 1)
+	p, err := log.Tree().Prove(t.Context(), head, at[1])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,15 +48,26 @@ func digests(from, n int) []tlog.Digest {
 	return out
 }
 
-func add(t testing.TB, l *tessera.Log, from, n int) {
+// add appends n entries to l, which has those of in, and gives in with them,
+// each at its index: a batch may be written in two parts, the second one first.
+func add(t testing.TB, l *tessera.Log, in []tlog.Digest, n int) []tlog.Digest {
 	t.Helper()
-	at, err := l.Add(t.Context(), digests(from, n))
+	from, added := len(in), digests(len(in), n)
+	at, err := l.Add(t.Context(), added)
 	if err != nil {
 		t.Fatalf("Add: %v", err)
 	}
-	if len(at) != n || n > 0 && slices.Min(at) != uint64(from) {
-		t.Fatalf("Add gave %d indexes from %d on, want %d from %d on", len(at), slices.Min(at), n, from)
+	in = append(in, make([]tlog.Digest, n)...)
+	for i, index := range at {
+		if index < uint64(from) || index >= uint64(len(in)) || in[index] != (tlog.Digest{}) {
+			t.Fatalf("Add gave entry %d of %d index %d of a log that had %d", i, n, index, from)
+		}
+		in[index] = added[i]
 	}
+	if slices.Contains(in, tlog.Digest{}) {
+		t.Fatalf("Add of %d gave %d indexes", n, len(at))
+	}
+	return in
 }
 
 func published(t testing.TB, l *tessera.Log, size int) tlog.Checkpoint {
@@ -68,29 +79,31 @@ func published(t testing.TB, l *tessera.Log, size int) tlog.Checkpoint {
 	return c
 }
 
-func audit(t testing.TB, tree *tlog.Tree, heads ...tlog.Head) (faults []tlog.Fault, entries []tlog.Digest) {
+// audit gives the faults that an audit names, and how many of the entries of in
+// it found at their indexes.
+func audit(t testing.TB, tree *tlog.Tree, in []tlog.Digest, heads ...tlog.Head) (faults []tlog.Fault, found int) {
 	t.Helper()
 	err := tree.Audit(t.Context(), heads, func(index uint64, d tlog.Digest) error {
-		if d == digests(int(index), 1)[0] {
-			entries = append(entries, d)
+		if d == in[index] {
+			found++
 		}
 		return nil
 	}, func(f tlog.Fault) { faults = append(faults, f) })
 	if err != nil {
 		t.Fatalf("Audit: %v", err)
 	}
-	return faults, entries
+	return faults, found
 }
 
 func TestEveryEntryIsProvenAtEverySize(t *testing.T) {
 	dir := t.TempDir()
 	signer, keys := logKey(t, "stemma.test/sizes")
 	l := openLog(t, dir, signer)
-	size := 0
+	var in []tlog.Digest
 	var before []tlog.Checkpoint
 	for _, n := range []int{1, 1, 3, 250, 1, 1, 300, 1500} {
-		add(t, l, size, n)
-		size += n
+		in = add(t, l, in, n)
+		size := len(in)
 		c := published(t, l, size)
 		if c.Size != uint64(size) {
 			t.Fatalf("checkpoint of size %d, want %d", c.Size, size)
@@ -104,10 +117,10 @@ func TestEveryEntryIsProvenAtEverySize(t *testing.T) {
 			if err != nil {
 				t.Fatalf("ParseProof: %v", err)
 			}
-			if _, err := p.Verify(digests(i, 1)[0], keys); err != nil {
+			if _, err := p.Verify(in[i], keys); err != nil {
 				t.Errorf("index %d of %d: Verify: %v", i, size, err)
 			}
-			if _, err := p.Verify(digests(i+1, 1)[0], keys); !errors.Is(err, stemma.ErrInvalid) {
+			if _, err := p.Verify(digests(size, 1)[0], keys); !errors.Is(err, stemma.ErrInvalid) {
 				t.Errorf("index %d of %d: Verify of another entry: %v, want ErrInvalid", i, size, err)
 			}
 		}
@@ -117,9 +130,8 @@ func TestEveryEntryIsProvenAtEverySize(t *testing.T) {
 			}
 		}
 		before = append(before, c)
-		faults, entries := audit(t, l.Tree(), c.Head)
-		if len(faults) > 0 || len(entries) != size || entries[size-1] != digests(size-1, 1)[0] {
-			t.Errorf("size %d: Audit gave %d entries, faults %v", size, len(entries), faults)
+		if faults, found := audit(t, l.Tree(), in, c.Head); len(faults) > 0 || found != size {
+			t.Errorf("size %d: Audit gave %d entries, faults %v", size, found, faults)
 		}
 	}
 	// Heads of many sizes in one pass.
@@ -127,8 +139,8 @@ func TestEveryEntryIsProvenAtEverySize(t *testing.T) {
 	for _, b := range before {
 		heads = append(heads, b.Head)
 	}
-	if faults, entries := audit(t, l.Tree(), heads...); len(faults) > 0 || len(entries) != size {
-		t.Errorf("Audit of all heads gave %d entries, faults %v", len(entries), faults)
+	if faults, found := audit(t, l.Tree(), in, heads...); len(faults) > 0 || found != len(in) {
+		t.Errorf("Audit of all heads gave %d entries, faults %v", found, faults)
 	}
 	_, err := l.Tree().Prove(t.Context(), before[0], 1)
 	if !errors.Is(err, stemma.ErrNotFound) {
@@ -139,12 +151,13 @@ func TestEveryEntryIsProvenAtEverySize(t *testing.T) {
 func TestLogGoesOnWhereItWasLeft(t *testing.T) {
 	dir := t.TempDir()
 	signer, keys := logKey(t, "stemma.test/again")
+	var in []tlog.Digest
 	for i := range 8 {
 		l, err := tessera.Open(t.Context(), tessera.Config{Dir: dir, Signer: signer})
 		if err != nil {
 			t.Fatal(err)
 		}
-		add(t, l, i*100, 100)
+		in = add(t, l, in, 100)
 		if err := l.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
 		}
@@ -165,15 +178,14 @@ func TestHandlesOfOneProcessShareTheLog(t *testing.T) {
 	dir := t.TempDir()
 	signer, _ := logKey(t, "stemma.test/shared")
 	a, b := openLog(t, dir, signer), openLog(t, dir, signer)
-	add(t, a, 0, 3)
-	add(t, b, 3, 3)
+	in := add(t, b, add(t, a, nil, 3), 3)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Add(t.Context(), digests(0, 1)); !errors.Is(err, stemma.ErrUnavailable) {
 		t.Errorf("Add after Close: %v, want ErrUnavailable", err)
 	}
-	add(t, b, 6, 3)
+	add(t, b, in, 3)
 	published(t, b, 9)
 	other, _ := logKey(t, "stemma.test/other")
 	if _, err := tessera.Open(t.Context(), tessera.Config{Dir: dir, Signer: other}); !errors.Is(err, stemma.ErrConflict) {
@@ -189,7 +201,7 @@ func TestClockThatWasSetBackHoldsNothingUp(t *testing.T) {
 	dir := t.TempDir()
 	signer, keys := logKey(t, "stemma.test/clock")
 	l := openLog(t, dir, signer)
-	add(t, l, 0, 1)
+	in := add(t, l, nil, 1)
 	published(t, l, 1)
 	l.Close()
 	future := time.Now().Add(1000 * time.Hour)
@@ -197,7 +209,7 @@ func TestClockThatWasSetBackHoldsNothingUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = openLog(t, dir, signer)
-	add(t, l, 1, 1)
+	add(t, l, in, 1)
 	if err := l.Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
@@ -220,7 +232,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 	// The lock is made a folder: the driver would panic where it takes it.
 	dir := t.TempDir()
 	l := openLog(t, dir, signer)
-	add(t, l, 0, 1)
+	in := add(t, l, nil, 1)
 	lock := filepath.Join(dir, ".state", "treeState.lock")
 	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o755)); err != nil {
 		t.Fatal(err)
@@ -231,19 +243,19 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	add(t, l, 1, 1)
+	add(t, l, in, 1)
 }
 
 func TestRolledBackLogIsFoundByWhoKeptACheckpoint(t *testing.T) {
 	signer, keys := logKey(t, "stemma.test/rollback")
 	old, now := t.TempDir(), t.TempDir()
 	l := openLog(t, old, signer)
-	add(t, l, 0, 700)
+	add(t, l, nil, 700)
 	kept := published(t, l, 700)
 
 	// The operator restores a backup, and goes on from there.
 	m := openLog(t, now, signer)
-	add(t, m, 0, 300)
+	add(t, m, nil, 300)
 	c := published(t, m, 300)
 	err := m.Tree().Consistent(t.Context(), kept.Head, c.Head)
 	var rolled *tlog.RollbackError
@@ -279,23 +291,23 @@ func TestMirrorGrowsWithTheLog(t *testing.T) {
 	l := openLog(t, t.TempDir(), signer)
 	mirror := t.TempDir()
 	copied := &tlog.Tree{Fetch: tlog.Folder(mirror)}
-	size := 0
+	var in []tlog.Digest
 	grow := []int{0, 1, 254, 1, 1, 256, 300, 3000, 1}
 	if os.Getenv("STEMMA_SOAK") != "" {
 		grow = append(grow, 66000, 1) // two levels of full tiles
 	}
 	for _, n := range grow {
 		if n > 0 {
-			add(t, l, size, n)
+			in = add(t, l, in, n)
 		}
-		size += n
+		size := len(in)
 		published(t, l, size)
 		c, err := tlog.Mirror(t.Context(), l.Tree(), mirror, keys, nil)
 		if err != nil {
 			t.Fatalf("Mirror at size %d: %v", size, err)
 		}
-		if faults, entries := audit(t, copied, c.Head); len(faults) > 0 || len(entries) != size {
-			t.Fatalf("mirror of size %d: %d entries, faults %v", size, len(entries), faults)
+		if faults, found := audit(t, copied, in, c.Head); len(faults) > 0 || found != size {
+			t.Fatalf("mirror of size %d: %d entries, faults %v", size, found, faults)
 		}
 		for _, i := range []int{0, size / 2, size - 1} {
 			if size == 0 {
@@ -305,7 +317,7 @@ func TestMirrorGrowsWithTheLog(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Prove(%d) from the mirror: %v", i, err)
 			}
-			if _, err := p.Verify(digests(i, 1)[0], keys); err != nil {
+			if _, err := p.Verify(in[i], keys); err != nil {
 				t.Errorf("Verify: %v", err)
 			}
 		}
@@ -318,7 +330,7 @@ func TestEachFileWithAChangedByteIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	signer, keys := logKey(t, "stemma.test/flip")
 	l := openLog(t, dir, signer)
-	add(t, l, 0, 600)
+	in := add(t, l, nil, 600)
 	c := published(t, l, 600)
 	l.Close()
 	tree := &tlog.Tree{Fetch: tlog.Folder(dir)}
@@ -344,7 +356,7 @@ func TestEachFileWithAChangedByteIsNamed(t *testing.T) {
 			if err := os.WriteFile(path, data, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			faults, _ := audit(t, tree, c.Head)
+			faults, _ := audit(t, tree, in, c.Head)
 			named := false
 			for _, f := range faults {
 				named = named || f.File == name && (f.Offset < 0 || f.Offset <= at)
@@ -362,7 +374,7 @@ func TestEachFileWithAChangedByteIsNamed(t *testing.T) {
 			if err := change(); err != nil {
 				t.Fatal(err)
 			}
-			if faults, _ := audit(t, tree, c.Head); len(faults) == 0 || faults[0].File != name {
+			if faults, _ := audit(t, tree, in, c.Head); len(faults) == 0 || faults[0].File != name {
 				t.Errorf("%s is %s: faults %v", name, what, faults)
 			}
 		}

@@ -71,7 +71,8 @@ func (c *check) need(ok bool, path, reason string) {
 
 // present needs a field to be there, of whatever value.
 func (c *check) present(path string) {
-	c.need(c.err != nil || offsetOf(c.raw, path) > 0, path, "missing: null says that it is not known")
+	_, there := find(c.raw, path)
+	c.need(c.err != nil || there, path, "missing: null says that it is not known")
 }
 
 // text needs something to be there.

@@ -244,23 +244,35 @@ func strict(b []byte, l Limits) error {
 	return s.end()
 }
 
-// offsetOf finds the value that a JSON pointer names, for an error; 0 where
-// there is none.
+// offsetOf finds the value that a JSON pointer names, for an error. Of one that
+// is not there it is the value that it is missing in.
 func offsetOf(b []byte, path string) int64 {
+	for {
+		at, ok := find(b, path)
+		if ok || path == "" {
+			return at
+		}
+		path = path[:max(0, strings.LastIndexByte(path, '/'))]
+	}
+}
+
+// find gives where the value begins that a JSON pointer names, and false where
+// there is none.
+func find(b []byte, path string) (int64, bool) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(b))
 	for {
 		at := next(b, dec)
 		t, err := dec.ReadToken()
 		if err != nil {
-			return 0
+			return 0, false
 		}
 		// The name of a field has the pointer of its value.
 		kind := t.Kind()
 		if string(dec.StackPointer()) == path && kind != jsontext.KindEndObject && kind != jsontext.KindEndArray {
 			if isName(dec) {
-				return next(b, dec)
+				return next(b, dec), true
 			}
-			return at
+			return at, true
 		}
 	}
 }

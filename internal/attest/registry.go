@@ -2,6 +2,7 @@ package attest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -129,6 +130,20 @@ func below(err error) error {
 		return &DecodeError{Path: "/predicate" + e.Path, Offset: e.Offset, Reason: e.Reason}
 	}
 	return err
+}
+
+// ValidateIn is [Registry.Validate] of a statement that was decoded from this
+// payload: the offset of an error is that within the payload.
+func (r Registry) ValidateIn(payload []byte, s stemma.Statement) error {
+	err := r.Validate(s)
+	var at *DecodeError
+	switch {
+	case !errors.As(err, &at):
+		return err
+	case at.Path == "/predicateType":
+		return &DecodeError{Path: at.Path, Offset: offsetOf(payload, at.Path), Reason: at.Reason}
+	}
+	return &DecodeError{Path: at.Path, Offset: offsetOf(payload, "/predicate") + at.Offset, Reason: at.Reason}
 }
 
 // Validate is [Registry.Validate] for the types of this package.

@@ -126,6 +126,42 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// An offset is one in the bytes that somebody handed over, also where a rule of
+// the predicate is what they break; what is missing is missing in something.
+// Both once said "byte 0".
+func TestFaultsSayWhere(t *testing.T) {
+	fields := `"source":"git","sourceEventId":"1","timeObserved":"2026-03-01T12:00:00Z","timeClaimed":null,"assertion":"observed",` +
+		`"repository":"git#1","observer":"x","refs":[{"name":"refs/heads/a","at":"` + commitID + `"}]`
+	statement := func(predicateType, fields string) string {
+		return `{"_type": "https://in-toto.io/Statement/v1", "subject": [{"digest": {"gitCommit": "` + commitID + `"}}], "predicateType": "` + predicateType + `", "predicate": {` + fields + `}}`
+	}
+	for _, tt := range []struct{ name, in, path, at string }{
+		{"nothing", statement(attest.TypeRefObservation, fields), "", ""},
+		{"unknown type", statement("https://example.com/x/v1", fields), "/predicateType", `"https://example.com/x/v1"`},
+		{"missing", statement(attest.TypeRefObservation, strings.Replace(fields, `"observer":"x",`, "", 1)), "/predicate/observer", `{"source"`},
+		{"missing below", statement(attest.TypeRefObservation, strings.Replace(fields, `"name":"refs/heads/a",`, "", 1)), "/predicate/refs/0/name", `{"at"`},
+		{"of another kind", statement(attest.TypeRefObservation, strings.Replace(fields, `"x"`, `7`, 1)), "/predicate/observer", `7`},
+		{"a rule", statement(attest.TypeRefObservation, strings.Replace(fields, commitID, "d20ace", 1)), "/predicate/refs/0/at", `"d20ace"`},
+		{"no claimed time", statement(attest.TypeRefObservation, strings.Replace(fields, `"timeClaimed":null,`, "", 1)), "/predicate/timeClaimed", `{"source"`},
+	} {
+		s, err := attest.DecodeStatement([]byte(tt.in))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		err = (attest.Registry{}).ValidateIn([]byte(tt.in), s)
+		if tt.path == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+			}
+			continue
+		}
+		var at *attest.DecodeError
+		if !errors.As(err, &at) || at.Path != tt.path || !strings.HasPrefix(tt.in[at.Offset:], tt.at) {
+			t.Errorf("%s: error %v, want %s at %s", tt.name, err, tt.path, tt.at)
+		}
+	}
+}
+
 type counted struct {
 	N int `json:"n"`
 }
@@ -148,7 +184,7 @@ func FuzzDecodeStatement(f *testing.F) {
 			if _, err := attest.EncodeStatement(s); err != nil && len(b) < 10000 {
 				t.Fatalf("what was decoded does not encode: %v", err)
 			}
-			err = attest.Validate(s)
+			err = (attest.Registry{}).ValidateIn(b, s)
 			_, _ = attest.MetadataOf(s)
 			if p, ok := (attest.Registry{}).Find(s.PredicateType); ok {
 				p.Unknown(s.Predicate)

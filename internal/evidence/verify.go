@@ -76,7 +76,7 @@ func (out *Verdict) statement(e attest.Envelope, known attest.Registry) (stemma.
 		return s, true
 	}
 	out.Word = p.Word
-	if err := known.Validate(s); err != nil {
+	if err := known.ValidateIn(e.Payload, s); err != nil {
 		predicate.Result, predicate.Reasons = Fails, []string{text(err)}
 		out.add(predicate)
 		return s, true

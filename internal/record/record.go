@@ -302,7 +302,7 @@ func (r *Recorder) prepare(ctx context.Context, s *Submission) (prepared, error)
 	if err != nil {
 		return prepared{}, err
 	}
-	if err := r.cfg.Predicates.Validate(st); err != nil {
+	if err := r.cfg.Predicates.ValidateIn(s.Payload, st); err != nil {
 		return prepared{}, err
 	}
 	m, err := attest.MetadataOf(st)
@@ -341,7 +341,7 @@ func (r *Recorder) foreign(ctx context.Context, s *Submission) (prepared, error)
 	if err != nil {
 		return prepared{}, err
 	}
-	if err := r.cfg.Predicates.Validate(st); err != nil {
+	if err := r.cfg.Predicates.ValidateIn(e.Payload, st); err != nil {
 		return prepared{}, err
 	}
 	p := prepared{statement: st, payload: e.Payload, envelope: s.Envelope}

@@ -338,6 +338,12 @@ func TestBadSubmissions(t *testing.T) {
 			t.Errorf("%s: ParseSubmission error = %v, want ErrInvalid", name, err)
 		}
 	}
+	var at *attest.DecodeError
+	for bad, offset := range map[string]int64{"\ufeff{}": 0, `{"a":1} b`: 8, `{"a":}`: 5, strings.Repeat("[", 90000): 64, "{\"a\":\"\x00\"}": 6} {
+		if _, err := record.ParseSubmission([]byte(bad)); !errors.As(err, &at) || at.Offset != offset {
+			t.Errorf("ParseSubmission of %.20q: error %v, want byte %d", bad, err, offset)
+		}
+	}
 }
 
 func TestContentIsRedactedAndKeptInTheVault(t *testing.T) {

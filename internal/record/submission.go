@@ -16,7 +16,7 @@ const MaxSubmission = 160 << 10
 
 // ParseSubmission reads a statement, an envelope or a bundle, whichever it is, from JSON.
 // It looks no further than needed to tell the two apart: [Recorder.Record] does.
-// The error is ErrInvalid.
+// The error is ErrInvalid, an *attest.DecodeError where it is no JSON.
 func ParseSubmission(data []byte) (Submission, error) {
 	data = bytes.TrimSpace(data)
 	if len(data) > MaxSubmission {
@@ -24,6 +24,9 @@ func ParseSubmission(data []byte) (Submission, error) {
 	}
 	var top map[string]json.RawMessage
 	if err := json.Unmarshal(data, &top); err != nil {
+		if at := (attest.Limits{Envelope: MaxSubmission, Depth: attest.DefaultLimits.Depth}).Strict(data); at != nil {
+			return Submission{}, at
+		}
 		return Submission{}, fmt.Errorf("neither a statement nor an envelope: %v: %w", err, stemma.ErrInvalid)
 	}
 	_, statement := top["_type"]
@@ -69,11 +72,10 @@ func (r *Recorder) withContent(ctx context.Context, p *prepared) error {
 	if p.statement.Predicate, err = json.Marshal(fields); err != nil {
 		return err
 	}
-	if err := r.cfg.Predicates.Validate(p.statement); err != nil {
+	if p.payload, err = attest.EncodeStatement(p.statement); err != nil {
 		return err
 	}
-	p.payload, err = attest.EncodeStatement(p.statement)
-	return err
+	return r.cfg.Predicates.ValidateIn(p.payload, p.statement)
 }
 
 // withoutTimes is the canonical form of a statement without when it was

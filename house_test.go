@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,6 +47,28 @@ func TestHouse(t *testing.T) {
 		if !documented && len(p.files(false)) > 0 {
 			t.Errorf("%s: no package comment says which question it answers", p.ImportPath)
 		}
+	}
+}
+
+// What a program left beside its work has no place here: one log was kept for
+// weeks, with the paths of the machine that it was made on.
+func TestNothingStrayIsKept(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("no repository to ask what is kept: %v", err)
+	}
+	known := []string{".go", ".md", ".mod", ".sum", ".json", ".sql", ".vim", ".ts", ".js", ".mjs"}
+	named := []string{".ci/run", ".editorconfig", ".gitattributes", ".gitignore", "LICENSE", "Makefile"}
+	files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	for _, file := range files {
+		switch {
+		case slices.Contains(known, filepath.Ext(file)), slices.Contains(named, file), strings.HasPrefix(file, "script/"), strings.Contains(file, "testdata/"):
+		default:
+			t.Errorf("%s: neither source nor documentation; add its kind to this test if it is", file)
+		}
+	}
+	if len(files) < 100 {
+		t.Errorf("%d files were looked at", len(files))
 	}
 }
 

@@ -73,6 +73,10 @@ type Store interface {
 	// no stated order.
 	ScopesByKey(ctx context.Context, keys []string) iter.Seq2[KeyedScope, error]
 
+	// Since gives the scopes that were put since a moment which Since gave before,
+	// also by other handles. Of "" and of what is no moment nothing is known.
+	Since(ctx context.Context, moment string) (Changes, error)
+
 	// DropGraph removes everything. The graph is empty afterwards and can be
 	// filled again.
 	DropGraph(context.Context) error

@@ -43,6 +43,9 @@ type edgeReader struct {
 	from, to, scope []int64 // from in the order of the names
 	kinds           []int64
 
+	// The same as sets, made once: a query may name many thousand nodes.
+	inFrom, inTo, inScope filter
+
 	batch []rawEdge
 }
 
@@ -99,6 +102,7 @@ func (e *edgeReader) narrow(q store.EdgeQuery) (done bool, err error) {
 			*part.ids = append(*part.ids, nodes[i].id)
 		}
 	}
+	e.inFrom, e.inTo, e.inScope = set(e.from), set(e.to), set(e.scope)
 	e.kinds = wordsOf(e.v.words, wordEdge, q.Kinds)
 	return e.kinds != nil && len(e.kinds) == 0, nil
 }
@@ -223,11 +227,10 @@ func (e *edgeReader) gather(query string, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	to, from, scope := set(e.to), set(e.from), set(e.scope)
 	var r rawEdge
 	dest := append([]any{&r.src, &r.kind, &r.dst, &r.scope, &r.origin, &r.confidence}, r.counts.columns()...)
 	return e.v.each(query, []any{e.v.org, ids, e.kinds}, dest, func() error {
-		if from.has(r.src) && to.has(r.dst) && scope.has(r.scope) {
+		if e.inFrom.has(r.src) && e.inTo.has(r.dst) && e.inScope.has(r.scope) {
 			e.batch = append(e.batch, r)
 		}
 		return nil

@@ -354,6 +354,21 @@ func (g *graphWriter) sweep() error {
 	return err
 }
 
+// remember keeps the names of the scopes for [Store.Since].
+func (g *graphWriter) remember(scopes []store.Scope) error {
+	g.scribe.puts++
+	oldest := g.scribe.puts - store.PutsKept
+	names, ok := store.PackNames(scopes)
+	if !ok {
+		oldest = g.scribe.puts // what came before leads nowhere any more
+	} else if _, err := g.tx.Exec(g.ctx, "INSERT INTO stemma_graph.put (org, number, names) VALUES ($1, $2, $3)",
+		g.org, g.scribe.puts, names); err != nil {
+		return err
+	}
+	_, err := g.tx.Exec(g.ctx, "DELETE FROM stemma_graph.put WHERE org = $1 AND number <= $2", g.org, oldest)
+	return err
+}
+
 // mark sets and removes marks.
 func (g *graphWriter) mark(marks map[string]string) error {
 	if len(marks) == 0 {

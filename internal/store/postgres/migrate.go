@@ -20,7 +20,7 @@ var migrations embed.FS
 // The last file of each part.
 const (
 	evidenceVersion = 3
-	graphVersion    = 1
+	graphVersion    = 2
 )
 
 // migrationLock is the advisory lock of who makes or migrates the schemas.

@@ -52,7 +52,8 @@ func (s *Store) DropGraph(ctx context.Context) error {
 			"DELETE FROM stemma_graph.node WHERE org = $1",
 			"DELETE FROM stemma_graph.path WHERE org = $1",
 			"DELETE FROM stemma_graph.word WHERE org = $1",
-			"UPDATE stemma_graph.state SET epoch = epoch + 1, next_node = 1, next_path = 1, next_word = 1 WHERE org = $1",
+			"DELETE FROM stemma_graph.put WHERE org = $1",
+			"UPDATE stemma_graph.state SET epoch = epoch + 1, next_node = 1, next_path = 1, next_word = 1, puts = 0 WHERE org = $1",
 		} {
 			if _, err := w.tx.Exec(ctx, query, w.org); err != nil {
 				return err
@@ -144,6 +145,9 @@ func (w *writer) writeGraph(scopes []store.Scope, marks map[string]string) error
 			}
 		}
 		if err := g.sweep(); err != nil {
+			return err
+		}
+		if err := g.remember(scopes); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 type scribe struct {
 	epoch                        int64
 	nextNode, nextPath, nextWord int64
+	puts                         int64
 	words                        *words
 	paths                        map[string]int64
 	fresh                        []int64 // words that are new in this Put
@@ -31,11 +32,11 @@ func (s *scribe) look(w *writer) error {
 	var name []byte
 	read := func() error {
 		return w.tx.QueryRow(w.ctx, `
-			SELECT epoch, next_node, next_path, next_word, name
+			SELECT epoch, next_node, next_path, next_word, puts, name
 			FROM stemma_graph.state
 			WHERE org = $1
 			FOR UPDATE`, w.org).
-			Scan(&now.epoch, &now.nextNode, &now.nextPath, &now.nextWord, &name)
+			Scan(&now.epoch, &now.nextNode, &now.nextPath, &now.nextWord, &now.puts, &name)
 	}
 	err := read()
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -46,8 +47,8 @@ func (s *scribe) look(w *writer) error {
 			return err
 		}
 		if _, err := w.tx.Exec(w.ctx, `
-			INSERT INTO stemma_graph.state (org, epoch, next_node, next_path, next_word, name)
-			VALUES ($1, $2, 1, 1, 1, $3)
+			INSERT INTO stemma_graph.state (org, epoch, next_node, next_path, next_word, puts, name)
+			VALUES ($1, $2, 1, 1, 1, 0, $3)
 			ON CONFLICT (org) DO NOTHING`,
 			w.org, int64(binary.BigEndian.Uint64(epoch[:])>>2), []byte(w.s.organisation)); err != nil {
 			return err
@@ -92,8 +93,8 @@ func (s *scribe) keep(w *writer) error {
 	}
 	_, err := w.tx.Exec(w.ctx, `
 		UPDATE stemma_graph.state
-		SET next_node = $2, next_path = $3, next_word = $4
-		WHERE org = $1`, w.org, s.nextNode, s.nextPath, s.nextWord)
+		SET next_node = $2, next_path = $3, next_word = $4, puts = $5
+		WHERE org = $1`, w.org, s.nextNode, s.nextPath, s.nextWord, s.puts)
 	return err
 }
 

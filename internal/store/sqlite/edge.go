@@ -45,6 +45,9 @@ type edgeReader struct {
 	from, to, scope []int64 // from in the order of the names
 	kinds           []int64
 
+	// The same as sets, made once: a query may name many thousand nodes.
+	inFrom, inTo, inScope, inKinds filter
+
 	stopped bool
 	batch   []rawEdge
 }
@@ -76,15 +79,13 @@ func (e *edgeReader) narrow(q store.EdgeQuery) (done bool, err error) {
 			*part.ids = append(*part.ids, nodes[i].id)
 		}
 	}
-	if q.Kinds == nil {
-		return false, nil
-	}
 	for _, kind := range q.Kinds {
 		if id, ok := e.v.words.id[wordEdge+string(kind)]; ok {
 			e.kinds = append(e.kinds, id)
 		}
 	}
-	return len(e.kinds) == 0, nil
+	e.inFrom, e.inTo, e.inScope, e.inKinds = set(e.from), set(e.to), set(e.scope), set(e.kinds)
+	return q.Kinds != nil && len(e.kinds) == 0, nil
 }
 
 func (e *edgeReader) byFrom() error {
@@ -191,8 +192,6 @@ var (
 // gather adds the edges at these nodes to the batch, as far as the filters let
 // them through.
 func (e *edgeReader) gather(at edgesAt, ids []int64) error {
-	to, from, scope := set(e.to), set(e.from), set(e.scope)
-	kinds := set(e.kinds)
 	var r rawEdge
 	var counts sql.RawBytes
 	return e.v.each(`
@@ -202,7 +201,7 @@ func (e *edgeReader) gather(at edgesAt, ids []int64) error {
 		ON e.org = ? AND `+at.where,
 		[]any{jsonIDs(ids), e.v.org},
 		[]any{&r.src, &r.kind, &r.dst, &r.scope, &r.origin, &r.confidence, &counts}, func() error {
-			if !kinds.has(r.kind) || !from.has(r.src) || !to.has(r.dst) || !scope.has(r.scope) {
+			if !e.inKinds.has(r.kind) || !e.inFrom.has(r.src) || !e.inTo.has(r.dst) || !e.inScope.has(r.scope) {
 				return nil
 			}
 			r.counts = nil

@@ -13,8 +13,18 @@ CREATE TABLE organisation (
     epoch     INTEGER NOT NULL, -- another when the graph is dropped: all ids below are then others
     next_node INTEGER NOT NULL,
     next_path INTEGER NOT NULL,
-    next_word INTEGER NOT NULL
+    next_word INTEGER NOT NULL,
+    puts      INTEGER NOT NULL  -- how many had scopes
 );
+
+-- The newest Puts by number, each with the names of its scopes (package store:
+-- PackNames). One that had too many is not there.
+CREATE TABLE put (
+    org    INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    names  BLOB    NOT NULL,
+    PRIMARY KEY (org, number)
+) WITHOUT ROWID;
 
 -- Short strings that repeat: kinds, groups, and the origin of an edge. The first
 -- byte tells which (word.go). Words are never removed but with the whole graph.

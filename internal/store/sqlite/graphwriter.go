@@ -371,6 +371,23 @@ func (g *graphWriter) sweep() error {
 	return nil
 }
 
+// remember keeps the names of the scopes for [Store.Since].
+func (g *graphWriter) remember(scopes []store.Scope) error {
+	if len(scopes) == 0 {
+		return nil
+	}
+	g.scribe.puts++
+	oldest := g.scribe.puts - store.PutsKept
+	names, ok := store.PackNames(scopes)
+	if !ok {
+		oldest = g.scribe.puts // what came before leads nowhere any more
+	} else if _, err := g.w.exec("INSERT INTO put (org, number, names) VALUES (?, ?, ?)", g.org, g.scribe.puts, names); err != nil {
+		return err
+	}
+	_, err := g.w.exec("DELETE FROM put WHERE org = ? AND number <= ?", g.org, oldest)
+	return err
+}
+
 // mark sets and removes marks.
 func (g *graphWriter) mark(marks map[string]string) error {
 	for name, value := range marks {

@@ -31,7 +31,7 @@ const (
 	// another program.
 	applicationID   = 0x73746d61 // "stma"
 	evidenceVersion = 2          // of the last file in evidence
-	graphVersion    = 4          // of graph.sql and of the rows in it
+	graphVersion    = 5          // of graph.sql and of the rows in it
 )
 
 //go:embed evidence/*.sql

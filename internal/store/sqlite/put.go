@@ -80,7 +80,8 @@ func (s *Store) dropGraph(ctx context.Context) error {
 		"DELETE FROM node WHERE org = ?",
 		"DELETE FROM path WHERE org = ?",
 		"DELETE FROM word WHERE org = ?",
-		"UPDATE organisation SET epoch = epoch + 1, next_node = 1, next_path = 1, next_word = 1 WHERE org = ?",
+		"DELETE FROM put WHERE org = ?",
+		"UPDATE organisation SET epoch = epoch + 1, next_node = 1, next_path = 1, next_word = 1, puts = 0 WHERE org = ?",
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -112,6 +113,9 @@ func (s *Store) writeGraph(ctx context.Context, w *writer, scopes []store.Scope,
 		}
 	}
 	if err := g.sweep(); err != nil {
+		return err
+	}
+	if err := g.remember(scopes); err != nil {
 		return err
 	}
 	if err := g.mark(marks); err != nil {

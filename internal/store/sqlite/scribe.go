@@ -11,6 +11,7 @@ import (
 type scribe struct {
 	org, epoch                   int64
 	nextNode, nextPath, nextWord int64
+	puts                         int64
 	words                        *words
 	paths                        map[string]int64
 }
@@ -24,18 +25,18 @@ func (s *scribe) look(w *writer, organisation string) error {
 	now := scribe{}
 	read := func() error {
 		return w.row(`
-			SELECT org, epoch, next_node, next_path, next_word
+			SELECT org, epoch, next_node, next_path, next_word, puts
 			FROM organisation
 			WHERE name = ?`, []any{organisation},
-			&now.org, &now.epoch, &now.nextNode, &now.nextPath, &now.nextWord)
+			&now.org, &now.epoch, &now.nextNode, &now.nextPath, &now.nextWord, &now.puts)
 	}
 	err := read()
 	if errors.Is(err, sql.ErrNoRows) {
 		// The epoch begins anywhere, so that a graph which was made anew under an
 		// open store is not taken for the one before.
 		if _, err := w.exec(`
-			INSERT INTO organisation (name, epoch, next_node, next_path, next_word)
-			VALUES (?, abs(random() / 2), 1, 1, 1)`, organisation); err != nil {
+			INSERT INTO organisation (name, epoch, next_node, next_path, next_word, puts)
+			VALUES (?, abs(random() / 2), 1, 1, 1, 0)`, organisation); err != nil {
 			return err
 		}
 		err = read()
@@ -67,8 +68,8 @@ func (s *scribe) look(w *writer, organisation string) error {
 func (s *scribe) keep(w *writer) error {
 	_, err := w.exec(`
 		UPDATE organisation
-		SET next_node = ?, next_path = ?, next_word = ?
-		WHERE org = ?`, s.nextNode, s.nextPath, s.nextWord, s.org)
+		SET next_node = ?, next_path = ?, next_word = ?, puts = ?
+		WHERE org = ?`, s.nextNode, s.nextPath, s.nextWord, s.puts, s.org)
 	return err
 }
 

@@ -40,6 +40,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Backend) {
 		{"commits touching", testCommitsTouching},
 		{"commits touching, many", testManyCommitsTouching},
 		{"scopes by key", testScopesByKey},
+		{"changes since a moment", testSince},
 		{"put again changes nothing", testPutAgain},
 		{"scope is replaced", testReplace},
 		{"scope is gone", testGone},

@@ -123,21 +123,78 @@ func BenchmarkLogBySession(b *testing.B) {
 	}
 }
 
-// What it costs to count the commits of the sessions of a list: of all 50,000, and
-// of the first 20.
+// What it costs to count the commits of the sessions of a list, each of which
+// evidence gives lines of one: of 20; of 50,000 for the first time; again; and
+// after one more commit.
 func BenchmarkCommitsOfSessions(b *testing.B) {
-	of := &bench{store: manySessions(b, 50_000).Store}
-	for _, n := range []int{20, 50_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			rows := make([]sessionRow, n)
-			for i := range rows {
-				rows[i].Session = fmt.Sprintf("codex/%d", i)
+	const sessions = 50_000
+	of := &bench{store: manySessions(b, sessions).Store, dir: b.TempDir()}
+	var batch store.Batch
+	for i := range sessions / 10 {
+		batch.Scopes = append(batch.Scopes, writtenBy(fmt.Sprintf("%040x", i+1), i*10, i*10+10))
+	}
+	if err := of.store.Put(b.Context(), batch); err != nil {
+		b.Fatal(err)
+	}
+	known := rememberedRows{Next: 1, Rows: make([]sessionRow, sessions)}
+	for i := range known.Rows {
+		known.Rows[i] = sessionRow{Session: fmt.Sprintf("codex/%d", i), Models: []string{}, Tickets: []string{}, Commits: []string{}}
+	}
+	join := func(b *testing.B, known rememberedRows, n int) {
+		rows := append([]sessionRow{}, known.Rows[:n]...)
+		if err := of.joinCommits(b.Context(), places(rows), known); err != nil {
+			b.Fatal(err)
+		}
+		if got := len(rows[n-1].Commits); got < 1 {
+			b.Fatalf("%d commits of the last session", got)
+		}
+	}
+	b.Run("20", func(b *testing.B) {
+		for b.Loop() {
+			join(b, known, 20)
+		}
+	})
+	b.Run("all, first", func(b *testing.B) {
+		for b.Loop() {
+			join(b, known, sessions)
+		}
+	})
+	remembered := func(b *testing.B) rememberedRows {
+		kept, ok := readRows(of.rowsPath())
+		if !ok || kept.Graph == "" {
+			b.Fatal("nothing is remembered")
+		}
+		return kept
+	}
+	b.Run("all, again", func(b *testing.B) {
+		kept := remembered(b)
+		for b.Loop() {
+			join(b, kept, sessions)
+		}
+	})
+	b.Run("all, one commit more", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			b.StopTimer()
+			n++
+			if err := of.store.Put(b.Context(), store.Batch{Scopes: []store.Scope{writtenBy(fmt.Sprintf("f%039x", n), 7, 8)}}); err != nil {
+				b.Fatal(err)
 			}
-			for b.Loop() {
-				if err := of.joinCommits(b.Context(), rows); err != nil {
-					b.Fatal(err)
-				}
-			}
+			kept := remembered(b)
+			b.StartTimer()
+			join(b, kept, sessions)
+		}
+	})
+}
+
+// writtenBy is a commit of which some of the sessions of manySessions wrote a line.
+func writtenBy(commit string, from, to int) store.Scope {
+	row := stemma.Attribution{Commit: commit, Time: 1_700_000_000, Lines: stemma.Lines{AI: to - from}, Rest: stemma.ClassUnknown, RestOwner: -1}
+	for i := from; i < to; i++ {
+		row.Owners = append(row.Owners, stemma.Owner{
+			Class: stemma.ClassAI, Session: fmt.Sprintf("codex/%d", i), Agent: "codex", Source: "git-ai", Lines: 1,
+			Strength: stemma.Strength{Tier: stemma.TierClaimed, Assertion: stemma.Declared, Confidence: 1},
 		})
 	}
+	return project.Commit(row, "r")
 }

@@ -56,6 +56,10 @@ type sessionRow struct {
 	Commits  []string     `json:"commits"` // that hold what it wrote, as evidence of lines tells or its content
 	Gaps     int          `json:"gaps"`
 	Config   int          `json:"config_files"` // that configured it, as far as it is known; 0 is not known
+
+	// wrote are the commits of which evidence gives lines to it, as they were at
+	// the moment of the graph that is remembered with all rows.
+	wrote []string
 }
 
 func rowOf(t agent.Tale) sessionRow {
@@ -253,23 +257,23 @@ models gave out, type of task, commits that hold what it wrote, id.`,
 			if err := f.prepare(ctx, b); err != nil {
 				return err
 			}
-			rows, err := b.sessionRows(ctx)
+			known, err := b.rowsKnown(ctx)
 			if err != nil {
 				return err
 			}
-			return o.listSessions(ctx, b, rows, f)
+			return o.listSessions(ctx, b, known, f)
 		},
 	}
 	f.add(cmd)
 	return cmd
 }
 
-func (o *options) listSessions(ctx context.Context, b *bench, rows []sessionRow, f sessionFlags) error {
-	rows = f.chosen(rows)
+func (o *options) listSessions(ctx context.Context, b *bench, known rememberedRows, f sessionFlags) error {
+	rows := f.chosen(known.Rows)
 	if f.limit > 0 && len(rows) > f.limit {
 		rows = rows[:f.limit]
 	}
-	if err := b.joinCommits(ctx, rows); err != nil {
+	if err := b.joinCommits(ctx, places(rows), known); err != nil {
 		return err
 	}
 	if o.json {

@@ -58,28 +58,6 @@ func (b *bench) wrote(ctx context.Context, keys []string) (map[string][]wroteRow
 	return all, nil
 }
 
-// joinCommits adds to rows of a list the commits of which evidence gives lines to
-// their sessions.
-func (b *bench) joinCommits(ctx context.Context, rows []sessionRow) error {
-	keys := make([]string, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].Session
-	}
-	wrote, err := b.wrote(ctx, keys)
-	if err != nil {
-		return err
-	}
-	for i := range rows {
-		r := &rows[i]
-		for _, w := range wrote[r.Session] {
-			if !slices.Contains(r.Commits, w.Commit) {
-				r.Commits = append(slices.Clip(r.Commits), w.Commit)
-			}
-		}
-	}
-	return nil
-}
-
 // text is the row in words.
 func (r wroteRow) text() string {
 	var parts []string

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
@@ -16,18 +18,19 @@ import (
 const rowsFile = "sessions.rows"
 
 // rememberedRows is the file: the rows as they were at an index of the log,
-// newest first.
+// newest first, and the commits of each as they were at a moment of the graph.
 //
 // A list of many thousand sessions is read at each call, so the file is made to
 // be read at once: a table of every text, each there once, and behind it rows of
 // numbers. What is read of a text is a part of the file as it lies in memory.
 type rememberedRows struct {
-	Next uint64
-	Rows []sessionRow
+	Next  uint64
+	Graph string // "" where no row tells of commits
+	Rows  []sessionRow
 }
 
 // rowsMagic begins the file; another form has another one.
-const rowsMagic = "stemma rows 2\n"
+const rowsMagic = "stemma rows 3\n"
 
 // writeRows gives the file.
 func writeRows(kept rememberedRows) []byte {
@@ -79,6 +82,8 @@ func writeRows(kept rememberedRows) []byte {
 		file = binary.AppendUvarint(file, uint64(n))
 	}
 	file = binary.AppendUvarint(file, kept.Next)
+	file = binary.AppendUvarint(file, uint64(len(kept.Graph)))
+	file = append(file, kept.Graph...)
 	file = append(file, table...)
 	return append(file, rows...)
 }
@@ -89,7 +94,9 @@ func (r *sessionRow) texts() []*string {
 	return []*string{&r.Session, &r.Agent, &r.Version, &r.Start, &r.End, &r.Parent, &r.TaskType, &r.Branch}
 }
 
-func (r *sessionRow) lists() []*[]string { return []*[]string{&r.Models, &r.Tickets, &r.Commits} }
+func (r *sessionRow) lists() []*[]string {
+	return []*[]string{&r.Models, &r.Tickets, &r.Commits, &r.wrote}
+}
 
 func (r *sessionRow) numbers() []*int {
 	return []*int{&r.Turns, &r.Prompts, &r.Calls, &r.Rewrites, &r.Gaps, &r.Config}
@@ -117,6 +124,7 @@ func parseRows(file string) (rememberedRows, bool) {
 	p := rowsParser{rest: file[len(rowsMagic):]}
 	texts, tableSize, rows := p.uvarint(), p.uvarint(), p.uvarint()
 	kept.Next = p.uvarint()
+	kept.Graph = p.take(p.uvarint())
 	// Every text takes a byte of the table at least, and every row one of the file.
 	size := uint64(len(p.rest))
 	if p.bad || kept.Next == 0 || tableSize > size || texts > tableSize || rows > size-tableSize {
@@ -203,7 +211,7 @@ func (p *rowsParser) list() []string {
 func (p *rowsParser) row(r *sessionRow) {
 	r.Session, r.Agent, r.Version, r.Start, r.End = p.text(), p.text(), p.text(), p.text(), p.text()
 	r.Parent, r.TaskType, r.Branch = p.text(), p.text(), p.text()
-	r.Models, r.Tickets, r.Commits = p.list(), p.list(), p.list()
+	r.Models, r.Tickets, r.Commits, r.wrote = p.list(), p.list(), p.list(), p.list()
 	r.Turns, r.Prompts, r.Calls = int(p.varint()), int(p.varint()), int(p.varint())
 	r.Rewrites, r.Gaps, r.Config = int(p.varint()), int(p.varint()), int(p.varint())
 	if p.varint() == 0 {
@@ -221,47 +229,63 @@ func (p *rowsParser) row(r *sessionRow) {
 // sessionRows gives the rows of the list, newest first: as they are remembered,
 // with those of sessions of which something was recorded since made anew.
 func (b *bench) sessionRows(ctx context.Context) ([]sessionRow, error) {
+	known, err := b.rowsKnown(ctx)
+	return known.Rows, err
+}
+
+func (b *bench) rowsPath() string { return filepath.Join(b.dir, rowsFile) }
+
+// rowsKnown is sessionRows, with how far they tell.
+func (b *bench) rowsKnown(ctx context.Context) (rememberedRows, error) {
 	s, err := b.reading(ctx)
 	if errors.Is(err, stemma.ErrNotFound) {
-		return nil, nil
+		return rememberedRows{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return rememberedRows{}, err
 	}
-	path := filepath.Join(b.dir, rowsFile)
 	next, err := s.evidence.Next(ctx)
 	if err != nil {
-		return nil, err
+		return rememberedRows{}, err
 	}
-	kept, ok := readRows(path)
+	kept, ok := readRows(b.rowsPath())
 	switch {
 	case !ok || kept.Next > next: // of other evidence
 		kept = rememberedRows{}
 	case kept.Next == next:
-		return kept.Rows, nil
+		return kept, nil
 	}
 	told, _, err := b.toldSince(ctx, kept.Next)
 	if err != nil {
-		return nil, err
+		return rememberedRows{}, err
 	}
 	if len(told) == 0 && ok {
-		return kept.Rows, nil
+		return kept, nil
 	}
-	rows := make([]sessionRow, 0, len(kept.Rows)+len(told))
-	changed := make(map[string]bool, len(told))
-	for _, t := range told {
-		changed[t.Key] = true
-		rows = append(rows, rowOf(t))
+	changed := make(map[string]*sessionRow, len(told))
+	rows := make([]sessionRow, len(told), len(kept.Rows)+len(told))
+	for i, t := range told {
+		rows[i] = rowOf(t)
+		changed[t.Key] = &rows[i]
 	}
 	for i := range kept.Rows {
-		if !changed[kept.Rows[i].Session] {
-			rows = append(rows, kept.Rows[i])
+		if r := changed[kept.Rows[i].Session]; r != nil {
+			r.wrote = kept.Rows[i].wrote // which the graph tells, and no statement
+			delete(changed, r.Session)
+			continue
+		}
+		rows = append(rows, kept.Rows[i])
+	}
+	if kept.Graph != "" {
+		if err := b.askWrote(ctx, slices.Collect(maps.Values(changed))); err != nil {
+			return rememberedRows{}, err
 		}
 	}
 	newestFirst(rows)
+	kept.Next, kept.Rows = next, rows
 	// Where it can not be written the next list takes longer.
-	_ = writeWhole(path, writeRows(rememberedRows{next, rows}))
-	return rows, nil
+	_ = writeWhole(b.rowsPath(), writeRows(kept))
+	return kept, nil
 }
 
 // writeWhole replaces a file, so that a reader sees the old or the new one.

@@ -63,11 +63,11 @@ show --prompts --reason" asks for one of them, and is recorded.`,
 			if err := f.prepare(ctx, b); err != nil {
 				return err
 			}
-			all, err := b.catalogue(ctx)
+			all, known, err := b.catalogue(ctx)
 			if err != nil {
 				return err
 			}
-			return o.searchSessions(ctx, b, all, args, f, prompts)
+			return o.searchSessions(ctx, b, all, known, args, f, prompts)
 		},
 	}
 	f.add(cmd)
@@ -75,7 +75,7 @@ show --prompts --reason" asks for one of them, and is recorded.`,
 	return cmd
 }
 
-func (o *options) searchSessions(ctx context.Context, b *bench, all []catalogued, words []string, f sessionFlags, prompts bool) error {
+func (o *options) searchSessions(ctx context.Context, b *bench, all []catalogued, known rememberedRows, words []string, f sessionFlags, prompts bool) error {
 	var rows []foundRow
 	// Of the sessions that metadata does not settle, the words that are left.
 	left := make(map[string]candidate)
@@ -103,6 +103,13 @@ func (o *options) searchSessions(ctx context.Context, b *bench, all []catalogued
 	slices.SortStableFunc(rows, func(a, b foundRow) int { return newer(a.sessionRow, b.sessionRow) })
 	if f.limit > 0 && len(rows) > f.limit {
 		rows = rows[:f.limit]
+	}
+	shown := make([]*sessionRow, len(rows))
+	for i := range rows {
+		shown[i] = &rows[i].sessionRow
+	}
+	if err := b.joinCommits(ctx, shown, known); err != nil {
+		return err
 	}
 	if skipped.Gone > 0 {
 		fmt.Fprintf(o.err, "stemma: the prompts of %d sessions are not kept or were erased\n", skipped.Gone)

@@ -16,7 +16,7 @@ import (
 
 // rows are rows of a list of sessions, as many as a large company's repository has.
 func rows(n int) rememberedRows {
-	kept := rememberedRows{Next: 7}
+	kept := rememberedRows{Next: 7, Graph: "2n9c.31"}
 	cost := int64(1234)
 	for i := range n {
 		kept.Rows = append(kept.Rows, sessionRow{
@@ -24,6 +24,7 @@ func rows(n int) rememberedRows {
 			Parent: "claude-code/p", Models: []string{"anthropic/claude-opus-4-6"}, Turns: 3, Prompts: 2, Calls: 40,
 			Usage:    &agent.Usage{Requests: 3, Input: 10, CacheRead: 20, CacheWrite: 30, Output: 40, Reasoning: 5, Cost: &cost},
 			TaskType: "bugfix", Rewrites: 1, Tickets: []string{"SHOP-42"}, Branch: "main", Commits: []string{fmt.Sprintf("83c840a2c85fe3fda5a25cc24d5669%010d", i)}, Gaps: 1, Config: 2,
+			wrote: []string{fmt.Sprintf("93c840a2c85fe3fda5a25cc24d5669%010d", i)},
 		})
 	}
 	return kept
@@ -52,7 +53,7 @@ func TestRememberedRows(t *testing.T) {
 		}
 	}
 	got, ok := readRows(write(t, want))
-	if diff := cmp.Diff(want, got); !ok || diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(sessionRow{})); !ok || diff != "" {
 		t.Errorf("read %t (-written +read):\n%s", ok, diff)
 	}
 	if _, ok := readRows(filepath.Join(t.TempDir(), "none")); ok {
@@ -81,7 +82,7 @@ func TestRowsDamaged(t *testing.T) {
 		}
 		again, ok := parseRows(string(writeRows(kept)))
 		if !ok || !reflect.DeepEqual(kept, again) {
-			t.Fatalf("%q\nread again %t:\n%s", file, ok, cmp.Diff(kept, again))
+			t.Fatalf("%q\nread again %t:\n%s", file, ok, cmp.Diff(kept, again, cmp.AllowUnexported(sessionRow{})))
 		}
 	}
 	huge := append([]byte(rowsMagic), "\xff\xff\xff\xff\x0f\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01"...)

@@ -41,15 +41,16 @@ type rememberedWord struct {
 }
 
 // catalogue gives all sessions of the repository, newest first: as they are
-// remembered, with those of which something was recorded since made anew.
-func (b *bench) catalogue(ctx context.Context) ([]catalogued, error) {
-	rows, err := b.sessionRows(ctx)
-	if err != nil || len(rows) == 0 {
-		return nil, err
+// remembered, with those of which something was recorded since made anew; and the
+// rows that they are of.
+func (b *bench) catalogue(ctx context.Context) ([]catalogued, rememberedRows, error) {
+	known, err := b.rowsKnown(ctx)
+	if err != nil || len(known.Rows) == 0 {
+		return nil, known, err
 	}
 	next, err := b.spine.evidence.Next(ctx)
 	if err != nil {
-		return nil, err
+		return nil, known, err
 	}
 	path := filepath.Join(b.dir, wordsFile)
 	words, ok := readWords(path)
@@ -59,7 +60,7 @@ func (b *bench) catalogue(ctx context.Context) ([]catalogued, error) {
 	if words.Next < next {
 		told, _, err := b.toldSince(ctx, words.Next)
 		if err != nil {
-			return nil, err
+			return nil, known, err
 		}
 		for _, t := range told {
 			words.Words[t.Key] = rememberedWord{metadata(t, rowOf(t)), contentOf(t)}
@@ -70,12 +71,12 @@ func (b *bench) catalogue(ctx context.Context) ([]catalogued, error) {
 			_ = writeWhole(path, text)
 		}
 	}
-	list := make([]catalogued, 0, len(rows))
-	for _, r := range rows {
+	list := make([]catalogued, 0, len(known.Rows))
+	for _, r := range known.Rows {
 		w := words.Words[r.Session]
 		list = append(list, catalogued{r, w.Words, w.Content})
 	}
-	return list, nil
+	return list, known, nil
 }
 
 // readWords reads the file, and gives false where there is none that can be read.

@@ -102,6 +102,11 @@ func (v *Vault) PutAll(ctx context.Context, contents []Content) ([]Reference, er
 		return nil, fmt.Errorf("put content: %w", err)
 	}
 	defer unlock()
+	release, err := v.lockSessions(ctx, contents)
+	if err != nil {
+		return nil, fmt.Errorf("put content: %w", err)
+	}
+	defer release()
 	made, err := v.putObjects(ctx, contents)
 	if err == nil {
 		err = v.list(ctx, made)
@@ -116,6 +121,32 @@ func (v *Vault) PutAll(ctx context.Context, contents []Content) ([]Reference, er
 	return refs, nil
 }
 
+// lockSessions keeps other writers from the sessions of these contents. Of two that
+// put the same content at once, each would write the object with a time of its
+// own, and the row of one would not be that of the other's object.
+func (v *Vault) lockSessions(ctx context.Context, contents []Content) (func(), error) {
+	var names []string
+	for _, c := range contents {
+		names = append(names, "put-"+v.sessionName(c.Session)[:1]+".lock")
+	}
+	slices.Sort(names) // everybody takes them in one order
+	var held []func()
+	release := func() {
+		for _, unlock := range held {
+			unlock()
+		}
+	}
+	for _, name := range slices.Compact(names) {
+		unlock, err := v.lock(ctx, name, true)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, unlock)
+	}
+	return release, nil
+}
+
 // writersAtOnce is how many objects of a batch are on their way to the disk at a
 // time: it is the disk that they wait for.
 const writersAtOnce = 8
@@ -123,7 +154,7 @@ const writersAtOnce = 8
 // putObjects makes the objects of several pieces of content.
 func (v *Vault) putObjects(ctx context.Context, contents []Content) ([]object, error) {
 	made, errs := make([]object, len(contents)), make([]error, len(contents))
-	turns := make(chan struct{}, writersAtOnce)
+	turns, now := make(chan struct{}, writersAtOnce), v.now()
 	var all sync.WaitGroup
 	for i, c := range contents {
 		s, err := v.compartment(ctx, c)
@@ -134,7 +165,7 @@ func (v *Vault) putObjects(ctx context.Context, contents []Content) ([]object, e
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			if made[i], errs[i] = v.put(ctx, s, c); errs[i] != nil {
+			if made[i], errs[i] = v.put(ctx, s, c, now); errs[i] != nil {
 				errs[i] = fmt.Errorf("session %s: %w", c.Session, errs[i])
 			}
 		})
@@ -195,10 +226,10 @@ func (o object) reference() Reference {
 
 // put makes the object of a piece of content, unless there is one. It is not in
 // the index yet.
-func (v *Vault) put(ctx context.Context, s *secret, c Content) (object, error) {
+func (v *Vault) put(ctx context.Context, s *secret, c Content, now int64) (object, error) {
 	o := object{
 		Session: s.session, Part: s.part, ID: s.objectID(c.Bytes), Author: c.Author, Class: c.Class,
-		Media: c.Media, Rules: c.Rules, Made: v.now(), Size: int64(len(c.Bytes)),
+		Media: c.Media, Rules: c.Rules, Made: now, Size: int64(len(c.Bytes)),
 	}
 	o.commitment = Commit(s.salt(o.ID), c.Bytes)
 	var known int

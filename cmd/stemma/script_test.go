@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stemma-dev/stemma/internal/store/postgrestest"
+	"github.com/stemma-dev/stemma/internal/tlog/witnesstest"
 	"github.com/stemma-dev/stemma/internal/vault/s3test"
 )
 
@@ -63,6 +64,23 @@ func TestBucketScripts(t *testing.T) {
 				if got := strconv.Itoa(server.Versions(t, "acme-evidence")); got != args[0] {
 					ts.Fatalf("the bucket keeps %s versions, want %s", got, args[0])
 				}
+			},
+		},
+	})
+}
+
+// TestWitnessScripts runs the stories of a log that a witness of another's making
+// watches over.
+func TestWitnessScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "witness"), Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// witness log-key policy key: starts one that knows the log of this key, and
+			// writes the policy that asks it, and its key.
+			"witness": func(ts *testscript.TestScript, _ bool, args []string) {
+				w := witnesstest.Start(t, strings.TrimSpace(ts.ReadFile(args[0])))
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(w.Policy()), 0o600))
+				ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(w.Key+"\n"), 0o600))
 			},
 		},
 	})

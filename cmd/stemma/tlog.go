@@ -27,7 +27,11 @@ recorded, in the format of tlog-tiles (https://c2sp.org/tlog-tiles): its folder
 is what a mirror serves. The entry of an envelope is the SHA-256 of its bytes.
 
 A checkpoint is the signed state of the log. Keep one somewhere else, and nobody
-can take anything out of the log without you finding it (tlog consistency).`,
+can take anything out of the log without you finding it (tlog consistency).
+
+A file "witnesses" beside trust.yaml names others who watch over the log: each new
+checkpoint is shown to them, and they cosign it where it holds all that they saw
+before. doc/trust-file.md describes it.`,
 		Example: `  stemma tlog checkpoint > kept.checkpoint
   stemma tlog prove 42 > 42.tlog-proof
   stemma tlog consistency kept.checkpoint
@@ -71,14 +75,11 @@ func logKeys(text string) (tlog.Keys, error) {
 		}
 		return keys, err
 	}
-	if !strings.Contains(text, "+") {
-		raw, err := os.ReadFile(text)
-		if err != nil {
-			return tlog.Keys{}, fileProblem(err)
-		}
-		text = string(raw)
+	key, err := verifierKey(text)
+	if err != nil {
+		return tlog.Keys{}, err
 	}
-	return tlog.NewKeys(text, nil, 0)
+	return logKeysOf(key)
 }
 
 // treeAt reads a log in a folder or at an address.
@@ -102,9 +103,13 @@ type printedHead struct {
 }
 
 func printed(c tlog.Checkpoint) printedHead {
+	witnesses := make([]string, 0, len(c.Witnesses))
+	for _, w := range c.Witnesses {
+		witnesses = append(witnesses, w.Witness)
+	}
 	return printedHead{
 		Schema: "stemma.checkpoint/v1", Origin: c.Origin, Size: c.Size, Root: base64.StdEncoding.EncodeToString(c.Root[:]),
-		Checkpoint: string(c.Raw), Witnesses: append([]string{}, c.Witnesses...),
+		Checkpoint: string(c.Raw), Witnesses: witnesses,
 	}
 }
 

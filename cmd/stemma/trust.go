@@ -23,6 +23,8 @@ type trust struct {
 	sign.Trust
 	file string // the trust.yaml that was read, or ""
 	logs []tlog.Keys
+	// witnesses are the keys of those that are believed beside the user's own.
+	witnesses []string
 }
 
 // trustFlags say what to believe beside the keys of this machine.
@@ -30,6 +32,7 @@ type trustFlags struct {
 	file string   // a trust.yaml, in place of the user's
 	keys []string // files with public keys
 	logs []string // verifier keys of logs, or files with them
+	seen []string // verifier keys of witnesses, or files with them
 }
 
 // believed puts together what is believed.
@@ -66,8 +69,19 @@ func believed(f trustFlags) (trust, error) {
 		}
 		t.Keys = append(t.Keys, k)
 	}
+	for _, text := range f.seen {
+		key, err := verifierKey(text)
+		if err != nil {
+			return t, err
+		}
+		t.witnesses = append(t.witnesses, key)
+	}
 	for _, text := range f.logs {
-		k, err := logKey(text)
+		key, err := verifierKey(text)
+		if err != nil {
+			return t, err
+		}
+		k, err := logKeysOf(key, t.witnesses...)
 		if err != nil {
 			return t, err
 		}
@@ -159,16 +173,13 @@ func givenKey(path string) (sign.Key, error) {
 	return sign.Key{Name: filepath.Base(path), ID: id, Public: public, Holder: sign.HeldByPerson, Pinned: "given by --key"}, nil
 }
 
-// logKey reads the verifier key of a log, or a file that holds one.
-func logKey(text string) (tlog.Keys, error) {
-	if !strings.Contains(text, "+") {
-		b, err := readSmall(text, 64<<10)
-		if err != nil {
-			return tlog.Keys{}, err
-		}
-		text = string(b)
+// verifierKey reads the verifier key of a log or a witness, or a file that holds one.
+func verifierKey(text string) (string, error) {
+	if strings.Contains(text, "+") {
+		return text, nil
 	}
-	return tlog.NewKeys(text, nil, 0)
+	b, err := readSmall(text, 64<<10)
+	return strings.TrimSpace(string(b)), err
 }
 
 // statementsDir is where statements about keys are kept beside them, so that a

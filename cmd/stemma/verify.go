@@ -48,7 +48,7 @@ The claims:
   predicate    the statement is what its type asks for
   signature    who signed it, whether they are believed, and what that proves
   inclusion    the envelope is an entry of a log
-  checkpoint   the log has signed the head that the proof leads to
+  checkpoint   the log has signed the head that the proof leads to; who saw it, and when
   subject      what the statement is about is here, with this digest
   derivation   an attribution, computed again from git, is equal
   anchor       the log still holds what stemma's note on the commit says it held
@@ -72,6 +72,7 @@ who is believed; others as for every command.`,
 	cmd.Flags().StringVar(&flags.file, "trust", "", "believe this `file` instead of trust.yaml beside the keys")
 	cmd.Flags().StringArrayVar(&flags.keys, "key", nil, "believe the public key in this `file` as well (PEM)")
 	cmd.Flags().StringArrayVar(&flags.logs, "log-key", nil, "believe the log with this verifier `key`, or with the one in this file")
+	cmd.Flags().StringArrayVar(&flags.seen, "witness-key", nil, "believe the witness with this verifier `key`, or with the one in this file")
 	cmd.Flags().StringVar(&proof, "proof", "", "check that the log has the statement, by the proof in this `file` (stemma tlog prove)")
 	cmd.Flags().StringVar(&artifact, "artifact", "", "check that the statements are about this `file`")
 	return cmd
@@ -97,8 +98,12 @@ func (o *options) verify(ctx context.Context, asked string, flags trustFlags, ar
 	if err != nil {
 		return err
 	}
-	if own, err := ownLogKey(); err == nil {
-		t.logs = append(t.logs, own)
+	if own, err := ownLogKeyText(); err == nil {
+		keys, err := logKeysOf(own, t.witnesses...)
+		if err != nil {
+			return err
+		}
+		t.logs = append(t.logs, keys)
 	} else if !errors.Is(err, stemma.ErrNotFound) {
 		return err
 	}

@@ -125,7 +125,11 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 	if s.evidence, err = sqlite.OpenEvidence(ctx, home, organisation); err != nil {
 		return nil, err
 	}
-	if s.log, err = tessera.Open(ctx, tessera.Config{Dir: filepath.Join(home, "tlog"), Signer: logKey}); err != nil {
+	seen, err := ownWitnesses()
+	if err != nil {
+		return nil, err
+	}
+	if s.log, err = tessera.Open(ctx, tessera.Config{Dir: filepath.Join(home, "tlog"), Signer: logKey, Witnesses: seen.policy}); err != nil {
 		return nil, err
 	}
 	s.tree = s.log.Tree()
@@ -370,7 +374,7 @@ func ownLogKey() (tlog.Keys, error) {
 	if err != nil {
 		return tlog.Keys{}, err
 	}
-	return tlog.NewKeys(text, nil, 0)
+	return logKeysOf(text)
 }
 
 func ownLogKeyText() (string, error) {

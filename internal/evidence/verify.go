@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
@@ -89,8 +90,8 @@ func (out *Verdict) statement(e attest.Envelope, known attest.Registry) (stemma.
 	return s, true
 }
 
-// log checks the place in a log. It gives the time at which the log had it,
-// where a checkpoint tells, which none does today.
+// log checks the place in a log. It gives the time at which a witness saw that
+// the log had it, where one is believed that did.
 func (out *Verdict) log(p Piece, logs []tlog.Keys) sign.When {
 	if p.Proof == nil {
 		return sign.When{}
@@ -115,6 +116,7 @@ func (out *Verdict) log(p Piece, logs []tlog.Keys) sign.When {
 		inclusion.Result, inclusion.By = Holds, fmt.Sprintf("%s, entry %d of %d", head.Origin, proof.Index, head.Size)
 	}
 	out.add(inclusion)
+	var seen sign.When
 	checkpoint.Result = Unknown
 	checkpoint.Reasons = []string{fmt.Sprintf("no key of the log %q is known", head.Origin)}
 	for _, keys := range logs {
@@ -128,14 +130,21 @@ func (out *Verdict) log(p Piece, logs []tlog.Keys) sign.When {
 		}
 		checkpoint.Result, checkpoint.By, checkpoint.Reasons = Holds, head.Origin, nil
 		if len(c.Witnesses) == 0 {
-			checkpoint.Reasons = []string{"no witness cosigned it: the log alone says that it shows everybody the same"}
+			checkpoint.Reasons = []string{"no witness that is known here cosigned it: the log alone says that it shows everybody the same"}
 		} else {
-			checkpoint.By += ", witnessed by " + strings.Join(c.Witnesses, ", ")
+			var names []string
+			for _, w := range c.Witnesses {
+				names = append(names, fmt.Sprintf("%s on %s", w.Witness, w.Time.Format(time.RFC3339)))
+			}
+			checkpoint.By += ", witnessed by " + strings.Join(names, ", ")
+			if first := c.Seen(); inclusion.Result == Holds {
+				seen = sign.When{Time: first.Time, By: "witness " + first.Witness}
+			}
 		}
 		break
 	}
 	out.add(checkpoint)
-	return sign.When{}
+	return seen
 }
 
 // signatures checks each signature by the keys and identities that are trusted.

@@ -80,12 +80,11 @@ type Trust struct {
 	Certified func(ctx context.Context, bundle []byte) (Certified, error)
 }
 
-// When is a time, and who says so.
+// When is a time at which something is proven to have existed, and who proves
+// it; it may be older. The zero When proves nothing.
 type When struct {
 	Time time.Time
-	// By is what proves it: "log", "timestamp authority"; "" is the signer's own
-	// word, which a thief of the key can choose.
-	By string
+	By   string // "witness witness.example/w1", "timestamp authority"
 }
 
 // Verdict is what is known of the signatures of one envelope.
@@ -128,20 +127,18 @@ func (t Trust) Verify(ctx context.Context, e attest.Envelope, s stemma.Statement
 	return t.VerifyAt(ctx, e, s, When{})
 }
 
-// VerifyAt is Verify with a proven time at which the envelope existed; a zero
-// one is none. A bundle with a certificate brings its own.
-func (t Trust) VerifyAt(ctx context.Context, e attest.Envelope, s stemma.Statement, when When) Verdict {
+// VerifyAt is Verify where the envelope is proven to have existed at a time. That
+// does not tell when it was signed, but that it was not later: what a key signed
+// before it was revoked stays good. A bundle with a certificate brings its own time.
+func (t Trust) VerifyAt(ctx context.Context, e attest.Envelope, s stemma.Statement, seen When) Verdict {
 	if e.Certificate != nil {
 		one := t.certified(ctx, e, s)
 		return Verdict{Tier: one.Tier, Signatures: []SignatureVerdict{one}}
 	}
-	if when.Time.IsZero() {
-		when = When{Time: claimedTime(s)}
-	}
 	var v Verdict
 	pae := e.PAE()
 	for _, sig := range e.Signatures {
-		one := t.verifyOne(pae, sig, s, when)
+		one := t.verifyOne(pae, sig, s, seen)
 		v.Signatures = append(v.Signatures, one)
 		v.Tier = better(v.Tier, one.Tier)
 	}
@@ -156,7 +153,7 @@ func claimedTime(s stemma.Statement) time.Time {
 
 // verifyOne tries the keys that may have made a signature: the one that it
 // names, or all of them where it names none, as DSSE asks.
-func (t Trust) verifyOne(pae []byte, sig attest.Signature, s stemma.Statement, when When) SignatureVerdict {
+func (t Trust) verifyOne(pae []byte, sig attest.Signature, s stemma.Statement, seen When) SignatureVerdict {
 	named := false
 	for _, k := range t.Keys {
 		if sig.KeyID != "" && k.ID != sig.KeyID {
@@ -164,7 +161,7 @@ func (t Trust) verifyOne(pae []byte, sig attest.Signature, s stemma.Statement, w
 		}
 		named = true
 		if Good(k.Public, pae, sig.Sig) {
-			return t.judge(k, s, when)
+			return t.judge(k, s, seen)
 		}
 	}
 	switch {
@@ -179,29 +176,33 @@ func (t Trust) verifyOne(pae []byte, sig attest.Signature, s stemma.Statement, w
 }
 
 // judge says what a good signature by a known key is worth.
-func (t Trust) judge(k Key, s stemma.Statement, when When) SignatureVerdict {
+func (t Trust) judge(k Key, s stemma.Statement, seen When) SignatureVerdict {
 	v := SignatureVerdict{Checked: true, Good: true, KeyID: k.ID, Name: k.Name, Holder: k.Holder, Pinned: k.Pinned, Reasons: []string{}}
 	refuse := func(format string, args ...any) { v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...)) }
 	if !allows(k.Predicates, s.PredicateType) {
 		refuse("the key may not say statements of type %s", s.PredicateType)
 	}
+	at, proven := claimedTime(s), seen.By != ""
+	if proven && (at.IsZero() || at.After(seen.Time)) {
+		at = seen.Time
+	}
 	switch {
-	case when.Time.IsZero() && !(k.From.IsZero() && k.Until.IsZero()):
+	case at.IsZero() && !(k.From.IsZero() && k.Until.IsZero()):
 		refuse("the key is good for a time, and nothing tells when it signed")
-	case !k.From.IsZero() && when.Time.Before(k.From):
-		refuse("signed %s, before the key was good (from %s)", stamp(when.Time), stamp(k.From))
-	case !k.Until.IsZero() && !when.Time.Before(k.Until):
-		refuse("signed %s, after the key was good (until %s)", stamp(when.Time), stamp(k.Until))
+	case !k.From.IsZero() && at.Before(k.From):
+		refuse("signed %s, before the key was good (from %s)", stamp(at), stamp(k.From))
+	case !k.Until.IsZero() && !at.Before(k.Until):
+		refuse("signed %s, after the key was good (until %s)", stamp(at), stamp(k.Until))
 	}
 	for _, r := range t.Revoked {
 		if r.KeyID != k.ID {
 			continue
 		}
 		switch {
-		case when.By == "":
+		case !proven:
 			refuse("the key was revoked (%s, from %s), and nothing but the signer says that this is older", r.Reason, stamp(r.From))
-		case !when.Time.Before(r.From):
-			refuse("the key was revoked (%s) from %s, and this is of %s", r.Reason, stamp(r.From), stamp(when.Time))
+		case !seen.Time.Before(r.From):
+			refuse("the key was revoked (%s, from %s), and this is proven to be no older than %s, by %s", r.Reason, stamp(r.From), stamp(seen.Time), seen.By)
 		}
 	}
 	v.Trusted = len(v.Reasons) == 0
@@ -216,7 +217,8 @@ func (t Trust) judge(k Key, s stemma.Statement, when When) SignatureVerdict {
 		v.Tier = stemma.TierClaimed
 		v.Proves = "nothing has changed since it was recorded; who recorded it could have made it up"
 	}
-	if when.By == "" && !(k.From.IsZero() && k.Until.IsZero()) {
+	inTime := k.Until.IsZero() || seen.Time.Before(k.Until)
+	if !(proven && inTime) && !(k.From.IsZero() && k.Until.IsZero()) {
 		v.Reasons = append(v.Reasons, "that the key was good then rests on the signer's word for the time")
 	}
 	return v

@@ -134,11 +134,12 @@ func TestVerifyKeys(t *testing.T) {
 		{"before its time", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.From = noon.Add(1) }), sign.When{}, "", true, "before the key was good"},
 		{"at the end of its time", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.Until = noon }), sign.When{}, "", true, "after the key was good"},
 		{"in its time", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.From, k.Until = noon, noon.Add(1) }), sign.When{}, stemma.TierClaimed, true, "signer's word"},
-		{"in its time, proven", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.From = noon }), sign.When{Time: noon, By: "log"}, stemma.TierClaimed, true, ""},
-		{"the log says that it is after its time", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.Until = noon.Add(1) }), sign.When{Time: noon.Add(time.Hour), By: "log"}, "", true, "after the key was good"},
+		{"in its time, proven", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.From = noon }), sign.When{Time: noon, By: "w"}, stemma.TierClaimed, true, ""},
+		{"proven after its time only", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.Until = noon.Add(1) }), sign.When{Time: noon.Add(time.Hour), By: "w"}, stemma.TierClaimed, true, "signer's word"},
+		{"proven to be older than it says, and than the key", seal(t, s, a), with(trusted(a), func(k *sign.Key) { k.From = noon }), sign.When{Time: noon.Add(-time.Hour), By: "w"}, "", true, "before the key was good"},
 		{"revoked, and nobody says when", seal(t, s, a), revoked(with(trusted(a), keep), noon.Add(time.Hour)), sign.When{}, "", true, "nothing but the signer"},
-		{"revoked later than the log had it", seal(t, s, a), revoked(with(trusted(a), keep), noon.Add(time.Hour)), sign.When{Time: noon, By: "log"}, stemma.TierClaimed, true, ""},
-		{"revoked before the log had it", seal(t, s, a), revoked(with(trusted(a), keep), noon), sign.When{Time: noon, By: "log"}, "", true, "was revoked"},
+		{"revoked later than it was seen", seal(t, s, a), revoked(with(trusted(a), keep), noon.Add(time.Hour)), sign.When{Time: noon, By: "w"}, stemma.TierClaimed, true, ""},
+		{"revoked before it was seen", seal(t, s, a), revoked(with(trusted(a), keep), noon), sign.When{Time: noon, By: "w"}, "", true, "proven to be no older than 2026-03-01T12:00:00Z, by w"},
 		{"two signatures, one trusted", seal(t, s, c, b), with(server, keep), sign.When{}, stemma.TierObserved, true, ""},
 	} {
 		v := tt.trust.VerifyAt(t.Context(), tt.envelope, s, tt.when)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
@@ -33,8 +34,28 @@ func (h Head) String() string {
 type Checkpoint struct {
 	Head
 	Raw []byte
-	// Witnesses are the names of the witnesses whose cosignature was verified.
-	Witnesses []string
+	// Witnesses are those whose cosignature was verified, in the order of the
+	// checkpoint.
+	Witnesses []Cosignature
+}
+
+// Cosignature says that a witness has seen a checkpoint, and that it is
+// consistent with all that it saw of the log before.
+type Cosignature struct {
+	Witness string    // its name
+	Time    time.Time // when, by the witness's clock, in UTC
+}
+
+// Seen gives the earliest cosignature: from its time on, what the checkpoint
+// holds is proven to exist. The zero Cosignature is none.
+func (c Checkpoint) Seen() Cosignature {
+	var first Cosignature
+	for _, w := range c.Witnesses {
+		if first.Witness == "" || w.Time.Before(first.Time) {
+			first = w
+		}
+	}
+	return first
 }
 
 // DecodeError says where bytes stop being what they should be.
@@ -186,7 +207,11 @@ func (k Keys) Open(raw []byte) (Checkpoint, error) {
 			signed = true
 			continue
 		}
-		c.Witnesses = append(c.Witnesses, sig.Name)
+		at, err := cosignature.CoSigV1Timestamp(sig)
+		if err != nil {
+			return Checkpoint{}, &DecodeError{"checkpoint", bytes.Index(raw, []byte("\n\n")) + 2, fmt.Sprintf("cosignature of %q: %v", sig.Name, err)}
+		}
+		c.Witnesses = append(c.Witnesses, Cosignature{sig.Name, at.UTC()})
 	}
 	if !signed {
 		return Checkpoint{}, fmt.Errorf("checkpoint of %q at size %d: not signed by the key of the log: %w", head.Origin, head.Size, stemma.ErrDenied)

@@ -3,18 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
-	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/evidence"
 	"github.com/stemma-dev/stemma/internal/record"
@@ -217,15 +216,14 @@ func (b *bench) recordAgentCommit(ctx context.Context, s *spine, node stemma.Nod
 	if node.Kind != stemma.KindSession {
 		return "", fmt.Errorf("--slsa tells a session, and %s is none: %w", node, stemma.ErrInvalid)
 	}
-	tales, err := b.tales(ctx)
+	t, err := b.tale(ctx, node.Key)
+	if errors.Is(err, stemma.ErrNotFound) {
+		return "", hinted{fmt.Errorf("nothing is recorded of session %s: %w", node.Key, stemma.ErrNotFound), "stemma session import reads transcripts"}
+	}
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(tales, func(t agent.Tale) bool { return t.Key == node.Key })
-	if i < 0 {
-		return "", hinted{fmt.Errorf("nothing is recorded of session %s: %w", node.Key, stemma.ErrNotFound), "stemma session import reads transcripts"}
-	}
-	st, err := evidence.AgentCommit(tales[i], time.Now())
+	st, err := evidence.AgentCommit(t, time.Now())
 	if err != nil {
 		return "", err
 	}

@@ -320,21 +320,8 @@ func dash(s string) string {
 	return s
 }
 
-// find gives the session whose id begins with what the user wrote, agent/id or
-// id alone.
-func find(all []agent.Tale, wanted string) (agent.Tale, error) {
-	keys := make([]string, len(all))
-	for i := range all {
-		keys[i] = all[i].Key
-	}
-	i, err := findSession(keys, wanted)
-	if err != nil {
-		return agent.Tale{}, err
-	}
-	return all[i], nil
-}
-
-// findSession is find among keys, and gives the place.
+// findSession gives the place of the session whose id begins with what the user
+// wrote, agent/id or id alone.
 func findSession(keys []string, wanted string) (int, error) {
 	var found []int
 	for i, key := range keys {

@@ -10,14 +10,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/lineage"
-	"github.com/stemma-dev/stemma/internal/store"
 )
 
 // sessionShown is what `stemma session show --json` prints.
@@ -65,9 +63,10 @@ here. With --config, the rules, settings, hooks, servers and skills that the
 session ran with are shown in the same way, with the difference to the session
 of the agent before it.
 
-With --timeline, the turns of all sessions of its tree and of its commits, and
-what sessions of one team said to one another, are shown in the order of time,
-between the commits.`,
+With --timeline, the changes that the session took part in are shown in the order
+of time: their commits, of people too, and between them the turns of all sessions
+of the commits and of the session's tree, and what sessions of one team said to
+one another. Of a session without a commit it is its tree.`,
 		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --config\n  stemma session show 0b5e6c1a --timeline",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,11 +82,7 @@ between the commits.`,
 				return err
 			}
 			if timeline {
-				all, err := b.allTales(ctx)
-				if err != nil {
-					return err
-				}
-				return o.showTimeline(ctx, b, all, t)
+				return o.showTimeline(ctx, b, t)
 			}
 			if config {
 				return o.showConfig(ctx, b, t, reason)
@@ -286,151 +281,4 @@ func showTurn(out io.Writer, p painter, t *agent.Turn, outcomes map[agent.Outcom
 			}
 		}
 	}
-}
-
-// moment is something on a timeline.
-type moment struct {
-	Time    string `json:"time"`
-	Session string `json:"session,omitempty"`
-	Turn    int    `json:"turn,omitempty"`
-	To      string `json:"to,omitempty"` // of a message: the session that was told
-	Commit  string `json:"commit,omitempty"`
-	What    string `json:"what"`
-	at      time.Time
-}
-
-// showTimeline interleaves the sessions that belong together with their commits.
-func (o *options) showTimeline(ctx context.Context, b *bench, all []agent.Tale, t agent.Tale) error {
-	commits, err := b.commitsOf(ctx, []string{t.Key}, t)
-	if err != nil {
-		return err
-	}
-	keys := map[string]bool{t.Key: true}
-	if root := rootOf(all, t.Key); root != nil {
-		root.Each(func(n *agent.Node) { keys[n.Key] = true })
-	}
-	for _, other := range all {
-		mine, err := b.commitsOf(ctx, []string{other.Key}, other)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(mine, func(c string) bool { return slices.Contains(commits, c) }) {
-			keys[other.Key] = true
-		}
-	}
-	exchanges := agent.Exchanges(sessionsIn(all))
-	for _, peer := range agent.Peers(exchanges, keys) {
-		keys[peer] = true
-	}
-	var moments []moment
-	for _, e := range exchanges {
-		if !keys[e.From] && !keys[e.To] {
-			continue
-		}
-		for _, m := range e.Messages {
-			moments = append(moments, moment{Session: e.From, To: e.To, at: m.Time, Time: when(m.Time), What: messageText(m)})
-		}
-	}
-	for _, other := range all {
-		if !keys[other.Key] {
-			continue
-		}
-		for _, turn := range other.Session.Turns {
-			added := 0
-			for _, c := range turn.Calls {
-				for _, f := range c.Files {
-					added += f.Added
-				}
-			}
-			moments = append(moments, moment{
-				Session: other.Key, Turn: turn.Index, at: turn.Start, Time: when(turn.Start),
-				What: fmt.Sprintf("%s, %d calls, +%d lines", dash(string(turn.Origin)), len(turn.Calls), added),
-			})
-		}
-	}
-	for _, id := range commits {
-		c, err := b.repo.Commit(ctx, id)
-		if err != nil {
-			continue // known from a rewrite that is gone
-		}
-		at := time.Unix(c.Committer.Time, 0)
-		title, _, _ := strings.Cut(strings.TrimSpace(string(c.Message)), "\n")
-		moments = append(moments, moment{Commit: id, at: at, Time: when(at), What: strings.ToValidUTF8(title, "\uFFFD")})
-	}
-	slices.SortStableFunc(moments, func(a, b moment) int { return a.at.Compare(b.at) })
-	if o.json {
-		return printJSON(o.out, struct {
-			Schema   string   `json:"schema"`
-			Timeline []moment `json:"timeline"`
-		}{"stemma.timeline/v1", append([]moment{}, moments...)})
-	}
-	p, err := o.painter()
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriter(o.out)
-	defer out.Flush()
-	for _, m := range moments {
-		who := plain(m.Session) + fmt.Sprintf(" turn %d", m.Turn)
-		if m.To != "" {
-			who = plain(m.Session) + " -> " + plain(m.To)
-		}
-		if m.Commit != "" {
-			who = p.in("33", "commit "+short(m.Commit))
-		}
-		fmt.Fprintf(out, "%s  %s  %s\n", fit(dash(m.Time), 20), who, plain(m.What))
-	}
-	return nil
-}
-
-// messageText is a message between sessions without its words.
-func messageText(m agent.Message) string {
-	size := int64(0)
-	if m.Text != nil {
-		size = m.Text.Size
-	}
-	return fmt.Sprintf("%s, %s", cmp.Or(m.Kind, "message"), number(int(size), "byte"))
-}
-
-// commitsOf gives the commits of sessions: those that evidence names, and those
-// that hold what they wrote.
-func (b *bench) commitsOf(ctx context.Context, keys []string, t agent.Tale) ([]string, error) {
-	var all []string
-	for _, c := range t.Commits {
-		all = append(all, c.Commit)
-	}
-	var ids []stemma.NodeID
-	for _, key := range keys {
-		ids = append(ids, stemma.NodeID{Kind: stemma.KindSession, Key: key})
-	}
-	for e, err := range b.store.Edges(ctx, store.EdgeQuery{To: ids, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}) {
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(all, e.From.Key) {
-			all = append(all, e.From.Key)
-		}
-	}
-	return all, nil
-}
-
-// rootOf gives the root of the tree that a session is in.
-func rootOf(all []agent.Tale, key string) *agent.Node {
-	var found *agent.Node
-	for _, root := range agent.Forest(sessionsIn(all)) {
-		root.Each(func(n *agent.Node) {
-			if n.Key == key {
-				found = root
-			}
-		})
-	}
-	return found
-}
-
-func sessionsIn(all []agent.Tale) []agent.Session {
-	list := make([]agent.Session, 0, len(all))
-	for _, t := range all {
-		list = append(list, t.Session)
-	}
-	return list
 }

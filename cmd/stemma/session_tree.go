@@ -105,19 +105,26 @@ are related so, or exchanged messages.`,
 				return err
 			}
 			defer b.close()
-			all, err := b.tales(ctx)
-			if err != nil {
-				return err
-			}
-			k := kinshipOf(all)
+			var k kinship
 			var roots []*agent.Node
 			if len(args) == 1 {
-				t, err := find(all, args[0])
+				o.project(ctx, b)
+				t, err := b.findTale(ctx, args[0])
 				if err != nil {
 					return err
 				}
+				all, err := b.together(ctx, []string{t.Key}, true)
+				if err != nil {
+					return err
+				}
+				k = kinshipOf(all)
 				roots = k.together(t.Key)
 			} else {
+				all, err := b.tales(ctx)
+				if err != nil {
+					return err
+				}
+				k = kinshipOf(all)
 				roots = k.all(alone)
 			}
 			k.classify(roots)

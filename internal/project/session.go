@@ -48,7 +48,7 @@ func (s *Sessions) Tales() []agent.Tale {
 }
 
 // SessionVersion is the version of what [Session] derives.
-const SessionVersion = 3
+const SessionVersion = 4
 
 // Session derives the facts of one session: which agent ran and which models it
 // used, what spawned it and what it spawned, what it worked on and what

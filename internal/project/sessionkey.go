@@ -27,6 +27,35 @@ func ConfigFileKey(file string) string { return "session config " + strings.ToLo
 // RelatedKey is the key of sessions that took up what this one had said or done.
 func RelatedKey(session string) string { return "session related " + session }
 
+// TeamKey is the key of sessions that belong to a team, or brought another one
+// into it.
+func TeamKey(agent, team string) string { return "session team " + agent + "/" + team }
+
+// FirstTurnKey is the key of sessions whose first turn has this id: one that was
+// forked from another, or resumed it, begins with that one's.
+func FirstTurnKey(agent, turn string) string { return "session first turn " + agent + "/" + turn }
+
+// TogetherKeys are the keys of a session by which others have to do with it that
+// no edge joins.
+func TogetherKeys(s *agent.Session) []string {
+	var keys []string
+	if s.Team != nil {
+		keys = append(keys, TeamKey(s.Agent, s.Team.Name))
+	}
+	for i, turn := range s.Turns {
+		if i == 0 && len(turn.ID) >= agent.GlobalID {
+			keys = append(keys, FirstTurnKey(s.Agent, turn.ID))
+		}
+		for _, c := range turn.Calls {
+			if c.Spawn != nil && c.Spawn.Team != "" {
+				keys = append(keys, TeamKey(s.Agent, c.Spawn.Team))
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
 // Count names what is counted of a session.
 type Count string
 
@@ -83,6 +112,7 @@ func sessionKeys(t agent.Tale) []string {
 	for _, c := range t.Config {
 		keys = append(keys, ConfigFileKey(c.Path), ConfigFileKey(path.Base(c.Path)))
 	}
+	keys = append(keys, TogetherKeys(&t.Session)...)
 	keys = append(keys, countKeys(Prompts, prompts)...)
 	keys = append(keys, countKeys(Rewrites, rewrites)...)
 	slices.Sort(keys)

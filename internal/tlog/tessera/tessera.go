@@ -109,9 +109,10 @@ var open struct {
 // millisecond. Opening a folder again, in this process or another, is allowed;
 // within a process all share the configuration of the first.
 //
-// The error is ErrInvalid for a key or a policy that cannot be read, ErrConflict
-// where the log is of another origin or another process made it with another
-// version, and ErrDenied where the folder cannot be written.
+// The error is ErrInvalid for a key or a policy that cannot be read and for a
+// damaged state or checkpoint, ErrConflict where the log is of another origin,
+// has lost a part or is put together of two copies, and ErrDenied where the folder
+// cannot be written or the checkpoint is not signed by the key.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
@@ -234,10 +235,7 @@ func (s *shared) own(ctx context.Context, origin string) (made func(), err error
 		}
 	}
 	if err == nil {
-		var h tlog.Head
-		if h, err = tlog.ParseHead(raw); err == nil && h.Origin != origin {
-			err = fmt.Errorf("the log is %q and the key is of %q: %w", h.Origin, origin, stemma.ErrConflict)
-		}
+		err = s.whole(raw, origin)
 	}
 	if err == nil {
 		err = s.clock()
@@ -249,11 +247,39 @@ func (s *shared) own(ctx context.Context, origin string) (made func(), err error
 	return made, nil
 }
 
+// whole refuses a log of another origin, and one that has lost something: the
+// driver would begin a new one in its place, and sign that it is empty.
+func (s *shared) whole(raw []byte, origin string) error {
+	if h, err := tlog.ParseHead(raw); err == nil && h.Origin != origin {
+		return fmt.Errorf("the log is %q and the key is of %q; put back the key of this log: %w", h.Origin, origin, stemma.ErrConflict)
+	}
+	c, err := s.keys.Open(raw)
+	if err != nil {
+		return fmt.Errorf("%w; put back a copy of the file checkpoint, or remove it: the next entry publishes it again", err)
+	}
+	head, err := s.head()
+	switch {
+	case errors.Is(err, stemma.ErrNotFound) && c.Size > 0:
+		return fmt.Errorf("the log has a checkpoint of %d entries and no .state/treeState; put back a copy of the folder: %w", c.Size, stemma.ErrConflict)
+	case err != nil && !errors.Is(err, stemma.ErrNotFound):
+		return fmt.Errorf("%w; put back a copy of the folder", err)
+	case head.Size < c.Size:
+		return fmt.Errorf("the log has %d entries and a checkpoint of %d: one of them is an old copy; put back the newer: %w", head.Size, c.Size, stemma.ErrConflict)
+	}
+	return nil
+}
+
 // first removes what a process left that died while it made the log: without a
 // checkpoint there never was an entry, so that the driver may begin again.
 func (s *shared) first() error {
 	head, err := s.head()
-	if errors.Is(err, stemma.ErrNotFound) || err == nil && head.Size > 0 {
+	if errors.Is(err, stemma.ErrNotFound) {
+		if _, err := os.Stat(filepath.Join(s.dir, "tile")); err == nil {
+			return fmt.Errorf("there are tiles, and neither a checkpoint nor .state/treeState; put back a copy of the folder: %w", stemma.ErrConflict)
+		}
+		return nil
+	}
+	if err == nil && head.Size > 0 {
 		return nil
 	}
 	if err := os.Remove(filepath.Join(s.dir, ".state", "treeState")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -451,15 +477,15 @@ func (s *shared) published(ctx context.Context, size uint64) (tlog.Checkpoint, e
 	tree := tlog.Tree{Fetch: tlog.Folder(s.dir)}
 	for start := time.Now(); ; {
 		c, err := tree.Checkpoint(ctx, s.keys)
-		if err != nil {
+		if err != nil && !errors.Is(err, stemma.ErrNotFound) { // one that is lost is published again
 			return tlog.Checkpoint{}, err
 		}
-		if c.Size >= size {
+		if err == nil && c.Size >= size {
 			return c, nil
 		}
 		if time.Since(start) > checkpointInterval {
 			// It may be that the clock was set back meanwhile.
-			if err := s.clock(); err != nil {
+			if err := s.clock(); err != nil && !errors.Is(err, stemma.ErrNotFound) {
 				return tlog.Checkpoint{}, err
 			}
 			start = time.Now()

@@ -1,6 +1,7 @@
 package tessera_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -244,6 +245,94 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, l, in, 1)
+}
+
+// A log that lost a file is not begun again: the driver would sign that it is
+// empty, over the checkpoint that says what it had.
+func TestLogThatLostSomethingIsNotBegunAgain(t *testing.T) {
+	signer, keys := logKey(t, "stemma.test/lost")
+	kept := t.TempDir()
+	l := openLog(t, kept, signer)
+	in := add(t, l, nil, 3)
+	published(t, l, 3)
+	l.Close()
+	older := filepath.Join(t.TempDir(), "older")
+	if err := os.CopyFS(older, os.DirFS(kept)); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, kept, signer)
+	in = add(t, l, in, 2)
+	published(t, l, 5)
+	l.Close()
+	write := func(name, text string) func(string) error {
+		return func(dir string) error { return os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644) }
+	}
+	remove := func(names ...string) func(string) error {
+		return func(dir string) error {
+			for _, name := range names {
+				if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	for name, test := range map[string]struct {
+		lose func(dir string) error
+		kind error
+		text string
+	}{
+		"the state":                {remove(".state"), stemma.ErrConflict, "a checkpoint of 5 entries and no .state/treeState"},
+		"state, checkpoint":        {remove(".state", "checkpoint"), stemma.ErrConflict, "there are tiles"},
+		"what the state says":      {write(".state/treeState", ""), stemma.ErrInvalid, "not the state of a tree"},
+		"what the checkpoint says": {write("checkpoint", ""), stemma.ErrInvalid, "put back a copy of the file checkpoint, or remove it"},
+		"its signature": {func(dir string) error {
+			raw, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, "checkpoint"), raw[:len(raw)-1], 0o644)
+		}, stemma.ErrInvalid, "put back a copy of the file checkpoint, or remove it"},
+		"what came later": {func(dir string) error {
+			raw, err := os.ReadFile(filepath.Join(older, ".state", "treeState"))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, ".state", "treeState"), raw, 0o644)
+		}, stemma.ErrConflict, "has 3 entries and a checkpoint of 5"},
+	} {
+		dir := filepath.Join(t.TempDir(), "tlog")
+		if err := os.CopyFS(dir, os.DirFS(kept)); err != nil {
+			t.Fatal(err)
+		}
+		if err := test.lose(dir); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadFile(filepath.Join(dir, "checkpoint"))
+		l, err := tessera.Open(t.Context(), tessera.Config{Dir: dir, Signer: signer})
+		if err == nil {
+			l.Close()
+		}
+		if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%s is lost: Open = %v, want %v with %q", name, err, test.kind, test.text)
+		}
+		if after, _ := os.ReadFile(filepath.Join(dir, "checkpoint")); !bytes.Equal(before, after) {
+			t.Errorf("%s is lost: the checkpoint was\n%s\nand is\n%s", name, before, after)
+		}
+	}
+
+	// The checkpoint alone is made again from the state.
+	if err := os.Remove(filepath.Join(kept, "checkpoint")); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, kept, signer)
+	add(t, l, in, 1)
+	if err := l.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if c, err := (&tlog.Tree{Fetch: tlog.Folder(kept)}).Checkpoint(t.Context(), keys); err != nil || c.Size != 6 {
+		t.Errorf("checkpoint has size %d, %v; want 6", c.Size, err)
+	}
 }
 
 func TestRolledBackLogIsFoundByWhoKeptACheckpoint(t *testing.T) {

@@ -91,6 +91,15 @@ func treeAt(at string) (*tlog.Tree, error) {
 	return &tlog.Tree{Fetch: fetch}, err
 }
 
+// newest reads the newest checkpoint of a log.
+func newest(ctx context.Context, tree *tlog.Tree, keys tlog.Keys) (tlog.Checkpoint, error) {
+	c, err := tree.Checkpoint(ctx, keys)
+	if errors.Is(err, stemma.ErrDenied) {
+		err = hinted{err, "the log is another than the key is of: name the key with --log-key, and the log with --log"}
+	}
+	return c, err
+}
+
 // printedHead is what `stemma tlog checkpoint --json` prints (schema
 // stemma.checkpoint/v1).
 type printedHead struct {
@@ -138,7 +147,7 @@ verifier key instead: give it to whoever shall verify.`,
 			if err != nil {
 				return err
 			}
-			c, err := tree.Checkpoint(cmd.Context(), keys)
+			c, err := newest(cmd.Context(), tree, keys)
 			if err != nil {
 				return err
 			}
@@ -180,7 +189,7 @@ digest that stemma record printed.`,
 			if err != nil {
 				return err
 			}
-			c, err := tree.Checkpoint(ctx, keys)
+			c, err := newest(ctx, tree, keys)
 			if err != nil {
 				return err
 			}
@@ -260,7 +269,7 @@ the exit status is 5. Your checkpoint is the proof.`,
 			if to != "" {
 				after, err = readCheckpoint(to, keys)
 			} else {
-				after, err = tree.Checkpoint(ctx, keys)
+				after, err = newest(ctx, tree, keys)
 			}
 			if err != nil {
 				return err

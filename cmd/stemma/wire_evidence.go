@@ -71,6 +71,25 @@ func (s *spine) close() error {
 	return errors.Join(errs...)
 }
 
+// openEvidence opens the envelopes, and gives nothing where it fails: a nil of
+// its type in the place of nothing would be closed.
+func openEvidence(ctx context.Context, home string) (store.Evidence, error) {
+	e, err := sqlite.OpenEvidence(ctx, home, organisation)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// openLog opens the log, and gives nothing where it fails.
+func openLog(ctx context.Context, cfg tessera.Config) (tlog.Log, error) {
+	l, err := tessera.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
 // readSpine opens the evidence to be read. ErrNotFound says that nothing was
 // recorded on this machine yet.
 func readSpine(ctx context.Context) (*spine, error) {
@@ -85,7 +104,7 @@ func readSpine(ctx context.Context) (*spine, error) {
 	if s.keys, err = ownLogKey(); err != nil {
 		return nil, err
 	}
-	if s.evidence, err = sqlite.OpenEvidence(ctx, home, organisation); err != nil {
+	if s.evidence, err = openEvidence(ctx, home); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -122,14 +141,14 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.evidence, err = sqlite.OpenEvidence(ctx, home, organisation); err != nil {
+	if s.evidence, err = openEvidence(ctx, home); err != nil {
 		return nil, err
 	}
 	seen, err := ownWitnesses()
 	if err != nil {
 		return nil, err
 	}
-	if s.log, err = tessera.Open(ctx, tessera.Config{Dir: filepath.Join(home, "tlog"), Signer: logKey, Witnesses: seen.policy}); err != nil {
+	if s.log, err = openLog(ctx, tessera.Config{Dir: filepath.Join(home, "tlog"), Signer: logKey, Witnesses: seen.policy}); err != nil {
 		return nil, err
 	}
 	s.tree = s.log.Tree()
@@ -347,6 +366,9 @@ func logSigner() (string, error) {
 		return "", err
 	}
 	text, err := readOrMake(filepath.Join(dir, logKeyFile), func() (string, error) {
+		if err := noLogYet(dir); err != nil {
+			return "", err
+		}
 		id, err := randomHex(8)
 		if err != nil {
 			return "", err
@@ -366,6 +388,22 @@ func logSigner() (string, error) {
 		err = fmt.Errorf("%s is not of the key in %s: %w", filepath.Join(dir, logPublicFile), logKeyFile, stemma.ErrConflict)
 	}
 	return text, err
+}
+
+// noLogYet refuses to make a key where there is a log of another one: what is
+// there could never be added to.
+func noLogYet(keys string) error {
+	folder, err := logFolder()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(folder, "checkpoint")); err != nil {
+		return nil
+	}
+	return hinted{
+		fmt.Errorf("%s is gone, and the log in %s needs it: %w", filepath.Join(keys, logKeyFile), folder, stemma.ErrConflict),
+		"put back a copy of the file; without it nothing can be recorded here, and a new place is begun by moving the old one away",
+	}
 }
 
 // ownLogKey gives the public key of this machine's log.

@@ -145,7 +145,7 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 	cfg.Vault = goneVault{}
 	if _, err := os.Stat(filepath.Join(s.home, "vault")); err == nil {
 		v, err := openVault(ctx, s)
-		if err != nil && !errors.Is(err, stemma.ErrInvalid) {
+		if err != nil && !errors.Is(err, stemma.ErrInvalid) && !errors.Is(err, stemma.ErrConflict) {
 			return err
 		}
 		if err != nil {

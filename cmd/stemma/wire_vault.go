@@ -156,7 +156,14 @@ func readVault(ctx context.Context) (*vault.Vault, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(home, "vault", "vault.db")); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no content is kept in %s: %w", home, stemma.ErrNotFound)
+		// With keys and no index it is not empty, but has lost it: opening says so.
+		keys, err := keysDir()
+		if err != nil {
+			return nil, err
+		}
+		if left, err := filepath.Glob(filepath.Join(keys, "vault", "sessions", "*", "*.key")); err != nil || len(left) == 0 {
+			return nil, fmt.Errorf("no content is kept in %s: %w", home, stemma.ErrNotFound)
+		}
 	}
 	return openVault(ctx, &spine{home: home})
 }

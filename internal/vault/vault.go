@@ -38,6 +38,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -93,8 +94,8 @@ type Vault struct {
 }
 
 // Open opens the vault, and makes it where there is none. It is ErrDenied where
-// a folder can not be written, and ErrInvalid where the master key or the index
-// is damaged.
+// a folder can not be written, ErrInvalid where the master key or the index is
+// damaged, and ErrConflict where one of them is gone and the other is not.
 func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -111,7 +112,10 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 			return nil, fmt.Errorf("open vault: make %s: %v: %w", dir, cause(err), stemma.ErrDenied)
 		}
 	}
-	var err error
+	err := v.together()
+	if err != nil {
+		return nil, fmt.Errorf("open vault: %w", err)
+	}
 	if v.packer, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2), zstd.WithEncoderCRC(true)); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
@@ -121,10 +125,40 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err := v.openMaster(ctx); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
-	if v.db, err = openIndex(ctx, filepath.Join(cfg.Dir, "vault.db")); err != nil {
+	if v.db, err = openIndex(ctx, v.indexPath()); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
 	return v, nil
+}
+
+// indexPath is the file of the index.
+func (v *Vault) indexPath() string { return filepath.Join(v.cfg.Dir, "vault.db") }
+
+// together refuses a vault that has lost its master key or its index: new ones
+// would know nothing of what there is, and an erasure would say that there is
+// nothing to erase. The master key is made first, then the index, then other keys.
+func (v *Vault) together() error {
+	gone := func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	indexGone, masterGone := gone(v.indexPath()), gone(v.keyPath("master.key"))
+	var keys []string
+	for _, pattern := range []string{v.keyPath("sessions", "*", "*.key"), v.keyPath("persons", "*.key")} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		keys = append(keys, found...)
+	}
+	switch {
+	case masterGone && !indexGone, masterGone && len(keys) > 0 && gone(v.keyPath("master.key")):
+		return fmt.Errorf("%s is gone, and what is in %s is under it; put back a copy, or move both folders away to begin anew: %w",
+			v.keyPath("master.key"), v.cfg.Dir, stemma.ErrConflict)
+	case indexGone && len(keys) > 0 && gone(v.indexPath()):
+		return fmt.Errorf("the index %s is gone, and there are %d keys of what it lists; put back a copy of its folder: %w", v.indexPath(), len(keys), stemma.ErrConflict)
+	}
+	return nil
 }
 
 // Close gives back what the vault holds.

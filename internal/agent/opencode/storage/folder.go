@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -30,13 +32,18 @@ func ReadFolder(ctx context.Context, src *agent.Source, from agent.State) (agent
 		return agent.Reading{}, fmt.Errorf("opencode storage %q: %v: %w", src.Path, err, stemma.ErrUnavailable)
 	}
 	defer root.Close()
-	f := folder{ctx: ctx, fs: root.FS()}
+	r, err := readFiles(ctx, root.FS(), from)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("opencode storage %q: %v: %w", src.Path, err, stemma.ErrUnavailable)
+	}
+	return r, err
+}
+
+func readFiles(ctx context.Context, files fs.FS, from agent.State) (agent.Reading, error) {
+	f := folder{ctx: ctx, fs: files}
 	print, err := f.fingerprint()
 	if err != nil {
-		if ctx.Err() != nil {
-			return agent.Reading{}, ctx.Err()
-		}
-		return agent.Reading{}, fmt.Errorf("opencode storage %q: %v: %w", src.Path, err, stemma.ErrUnavailable)
+		return agent.Reading{}, cmp.Or(ctx.Err(), err)
 	}
 	r := agent.Reading{State: agent.State{Agent: Name, Blocks: []string{print}, Readings: from.Readings + 1}}
 	if len(from.Blocks) == 1 && from.Blocks[0] == print {
@@ -44,7 +51,7 @@ func ReadFolder(ctx context.Context, src *agent.Source, from agent.State) (agent
 	}
 	r.Replaced = from.Readings > 0
 	r.Sessions = agent.Build(Name, func(b *agent.Builder) {
-		for _, dir := range f.list("message") {
+		for _, dir := range f.list(nil, "message") {
 			f.session(b, dir)
 		}
 	})
@@ -77,9 +84,13 @@ func (f *folder) fingerprint() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), err
 }
 
-// list gives the names in a folder, sorted; none where it can not be read.
-func (f *folder) list(dir string) []string {
-	entries, _ := fs.ReadDir(f.fs, dir)
+// list gives the names in a folder, sorted; none where there is no folder. One
+// that is there and can not be read is a gap of the session.
+func (f *folder) list(w *agent.Work, dir string) []string {
+	entries, err := fs.ReadDir(f.fs, dir)
+	if err != nil && w != nil && !errors.Is(err, fs.ErrNotExist) {
+		w.Gap(agent.GapUnreadable, "a folder that can not be read", agent.Span{})
+	}
 	var names []string
 	for _, e := range entries {
 		names = append(names, e.Name())
@@ -89,7 +100,11 @@ func (f *folder) list(dir string) []string {
 
 // read reads one file. What is wrong with it is a gap of the session.
 func (f *folder) read(w *agent.Work, path string) (agent.Value, bool) {
-	if f.ctx.Err() != nil || f.files >= maxFiles {
+	if f.ctx.Err() != nil {
+		return agent.Value{}, false
+	}
+	if f.files >= maxFiles {
+		w.Gap(agent.GapTooLarge, "a file beyond the number that is read", agent.Span{})
 		return agent.Value{}, false
 	}
 	f.files++
@@ -120,7 +135,7 @@ func (f *folder) read(w *agent.Work, path string) (agent.Value, bool) {
 // created.
 func (f *folder) session(b *agent.Builder, dir string) {
 	w := b.Session(dir)
-	for _, project := range f.list("session") {
+	for _, project := range f.list(w, "session") {
 		path := "session/" + project + "/" + dir + ".json"
 		if _, err := fs.Stat(f.fs, path); err != nil {
 			continue
@@ -136,7 +151,7 @@ func (f *folder) session(b *agent.Builder, dir string) {
 		}
 	}
 	var messages []Row
-	for _, name := range f.list("message/" + dir) {
+	for _, name := range f.list(w, "message/"+dir) {
 		if v, ok := f.read(w, "message/"+dir+"/"+name); ok && strings.HasSuffix(name, ".json") {
 			messages = append(messages, Row{strings.TrimSuffix(name, filepath.Ext(name)), v})
 		}
@@ -146,7 +161,7 @@ func (f *folder) session(b *agent.Builder, dir string) {
 	})
 	for _, m := range messages {
 		var parts []Row
-		for _, name := range f.list("part/" + m.ID) {
+		for _, name := range f.list(w, "part/"+m.ID) {
 			if v, ok := f.read(w, "part/"+m.ID+"/"+name); ok {
 				parts = append(parts, Row{strings.TrimSuffix(name, filepath.Ext(name)), v})
 			}

@@ -43,12 +43,12 @@ var agents = []agent{
 	{
 		Name: "claudecode", Found: ".claude", User: ".claude/settings.json", Tree: ".claude/settings.local.json",
 		Source: "code.claude.com/docs/en/hooks", entry: group,
-		Events: []string{"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SubagentStop", "SessionEnd"},
+		Events: []string{"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SubagentStart", "SubagentStop", "SessionEnd"},
 	},
 	{
 		Name: "codex", Found: ".codex", User: ".codex/hooks.json", Tree: ".codex/hooks.json",
 		Source: "developers.openai.com/codex/hooks", entry: group,
-		Events: []string{"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SubagentStop"},
+		Events: []string{"SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop", "SubagentStart", "SubagentStop"},
 	},
 	{
 		Name: "cursor", Found: ".cursor", User: ".cursor/hooks.json", Tree: ".cursor/hooks.json",

@@ -177,6 +177,28 @@ func TestEveryEventRunsTheHook(t *testing.T) {
 	}
 }
 
+// A sub-agent was known by its calls and its end only: of one that was stopped before
+// it had called anything, nothing told. Agents that say when one begins are heard.
+func TestSubagentsAreHeardWhenTheyBegin(t *testing.T) {
+	cfg, journal := house(t, nil)
+	install(t, cfg, journal)
+	for path, events := range map[string][]string{
+		".claude/settings.json": {`"SubagentStart"`, `"SubagentStop"`},
+		".codex/hooks.json":     {`"SubagentStart"`, `"SubagentStop"`},
+		".cursor/hooks.json":    {`"subagentStart"`, `"subagentStop"`},
+	} {
+		text, err := os.ReadFile(filepath.Join(cfg.Home, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range events {
+			if !bytes.Contains(text, []byte(event)) {
+				t.Errorf("%s has no hook at %s", path, event)
+			}
+		}
+	}
+}
+
 // What somebody changed after the installation stays when it is undone.
 func TestUndoKeepsWhatOthersChangedSince(t *testing.T) {
 	cfg, journal := house(t, map[string]string{".claude/settings.json": commented})

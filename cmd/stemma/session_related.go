@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,25 +13,27 @@ import (
 	"github.com/stemma-dev/stemma/internal/agent"
 	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/project"
+	"github.com/stemma-dev/stemma/internal/record"
 )
 
 // The limits within which sessions that were recorded before are looked at for
 // what new ones took up of them.
 const (
 	relatedFor  = 14 * 24 * time.Hour
-	maxEarlier  = 100
+	maxEarlier  = 100 // that began before the new ones ended
+	maxLater    = 100 // that began after it
 	maxRelation = 100 // of one session
 )
 
 // relations finds what sessions took up of one another, and of those that were
 // recorded before and whose content is the user's own; by the key of who did.
 func (b *bench) relations(ctx context.Context, sessions ...agent.Session) (map[string][]agent.Relation, error) {
-	earlier, err := b.earlier(ctx, sessions)
+	near, err := b.near(ctx, sessions)
 	if err != nil {
 		return nil, err
 	}
 	related := make(map[string][]agent.Relation)
-	for _, r := range agent.Relations(slices.Concat(sessions, earlier)) {
+	for _, r := range agent.Relations(slices.Concat(sessions, near)) {
 		if len(related[r.From]) < maxRelation {
 			related[r.From] = append(related[r.From], r)
 		}
@@ -38,9 +41,9 @@ func (b *bench) relations(ctx context.Context, sessions ...agent.Session) (map[s
 	return related, nil
 }
 
-// earlier reads what the vault keeps of the last sessions that began before the
-// new ones ended.
-func (b *bench) earlier(ctx context.Context, sessions []agent.Session) ([]agent.Session, error) {
+// near reads what the vault keeps of the last sessions that began before the new
+// ones ended, and of the first that began after it.
+func (b *bench) near(ctx context.Context, sessions []agent.Session) ([]agent.Session, error) {
 	fresh := make(map[string]bool, len(sessions))
 	var first, last time.Time
 	for _, s := range sessions {
@@ -59,31 +62,105 @@ func (b *bench) earlier(ctx context.Context, sessions []agent.Session) ([]agent.
 	if err != nil || first.IsZero() {
 		return nil, err
 	}
-	since, until := when(first.Add(-relatedFor)), when(last)
+	since, ended, until := when(first.Add(-relatedFor)), when(last), when(last.Add(relatedFor))
 	var all []agent.Session
-	for i := range rows { // newest first
-		r := &rows[i]
-		if len(all) == maxEarlier {
-			break
-		}
-		if fresh[r.Session] || r.Start == "" || r.Start > until || r.End < since {
-			continue
-		}
+	earlier, later := 0, 0
+	read := func(r *sessionRow, n *int) error {
 		t, err := b.tale(ctx, r.Session)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s, err := b.content(ctx, t, "")
 		switch {
 		case err == nil:
 			all = append(all, s)
+			*n++
 		case errors.Is(err, stemma.ErrNotFound), errors.Is(err, stemma.ErrDenied):
 			// Erased, or another person's.
 		default:
+			return err
+		}
+		return nil
+	}
+	for i := range rows { // newest first
+		r := &rows[i]
+		if earlier == maxEarlier {
+			break
+		}
+		if fresh[r.Session] || r.Start == "" || r.Start > ended || r.End < since {
+			continue
+		}
+		if err := read(r, &earlier); err != nil {
+			return nil, err
+		}
+	}
+	for i := len(rows) - 1; i >= 0; i-- {
+		r := &rows[i]
+		if later == maxLater || r.Start > until {
+			break
+		}
+		if fresh[r.Session] || r.Start <= ended {
+			continue
+		}
+		if err := read(r, &later); err != nil {
 			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// relateLate tells what sessions that were recorded before took up of those that
+// came after them: a review that is imported when its findings are long fixed. told
+// are the sessions that have told it themselves; one that goes on will.
+func (b *bench) relateLate(ctx context.Context, related map[string][]agent.Relation, told map[string]bool, now time.Time) error {
+	var batch []record.Submission
+	for _, key := range slices.Sorted(maps.Keys(related)) {
+		if told[key] {
+			continue
+		}
+		t, err := b.tale(ctx, key)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue // it could not be told
+		}
+		if err != nil {
+			return err
+		}
+		missing := slices.DeleteFunc(slices.Clone(related[key]), func(r agent.Relation) bool {
+			return slices.ContainsFunc(t.Related, func(have agent.DeltaRelation) bool { return have.Session == r.To && have.Kind == r.Kind })
+		})
+		missing = missing[:min(len(missing), max(0, maxRelation-len(t.Related)))]
+		if !t.Final || len(missing) == 0 {
+			continue
+		}
+		statements, err := agent.Statements(t.Head(), agent.Told{
+			Repository: b.clone.Repository, About: []stemma.Subject{sessionsSubject(b.clone.Repository)}, First: t.Last + 1,
+			Final: true, Observed: now, Vantage: t.Vantage, Related: missing,
+		})
+		if err != nil {
+			return err
+		}
+		for _, st := range statements {
+			sub, err := record.NewSubmission(st)
+			if err != nil {
+				return err
+			}
+			batch = append(batch, sub)
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	ledger, err := b.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	if ledger.Recorder == nil {
+		return ledger.Why
+	}
+	if _, err := ledger.Recorder.Record(ctx, batch); err != nil {
+		return fmt.Errorf("tell what %d sessions took up: %w", len(batch), err)
+	}
+	return nil
 }
 
 // kin is a session that took up what another one had said or done.

@@ -355,6 +355,7 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	if err != nil {
 		return 0, err
 	}
+	own := make(map[string]bool)
 	for _, i := range all {
 		told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches}
 		s := i.session
@@ -374,8 +375,9 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 			return kept, err
 		}
 		kept++
+		own[s.Key()] = true
 	}
-	return kept, nil
+	return kept, b.relateLate(ctx, related, own, now)
 }
 
 // tell records one part of a session, in as many statements as it takes, and
@@ -399,11 +401,11 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 		config = b.configOf(s, told.Observed)
 		told.Config = agent.Digests(config)
 	}
+	var related map[string][]agent.Relation
 	if told.All != nil && !told.Open && told.Related == nil {
 		whole := *told.All
 		whole.ID = s.ID
-		related, err := b.relations(ctx, whole)
-		if err != nil {
+		if related, err = b.relations(ctx, whole); err != nil {
 			return 0, err
 		}
 		told.Related = related[s.Key()]
@@ -453,6 +455,9 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 		if !r.New {
 			return 0, fmt.Errorf("part %s is told already: %w", r.EventID, stemma.ErrConflict)
 		}
+	}
+	if err := b.relateLate(ctx, related, map[string]bool{s.Key(): true}, told.Observed); err != nil {
+		b.say(err.Error()) // the part is recorded
 	}
 	return max(1, told.First) + len(statements) - 1, nil
 }

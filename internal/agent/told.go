@@ -135,6 +135,14 @@ func Retell(parts []Delta) Tale {
 	return t
 }
 
+// Head is the session without what parts add up: what a further part says of it
+// that tells no turn.
+func (t Tale) Head() Session {
+	s := t.Session
+	s.Turns, s.Compactions, s.Messages, s.Gaps, s.Changes, s.Total, s.Whole = nil, nil, nil, nil, nil, nil, false
+	return s
+}
+
 func addCounts[K comparable](sum map[int]map[K]int, index int, counts map[K]int) {
 	for k, n := range counts {
 		if sum[index] == nil {

@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 		err = recordForever(dir, name)
 	case "full":
 		err = recordOnFullDisk(dir, name)
+	case "fullopen":
+		err = openOnFullDisk(dir)
 	case "once":
 		err = recordOnce(dir, name)
 	default:
@@ -254,6 +256,30 @@ func recordOnFullDisk(dir, limit string) error {
 		fmt.Printf("%s %d %s\n", r[0].EventID, r[0].Index, r[0].Digest)
 	}
 	return errors.New("the disk is never full")
+}
+
+// openOnFullDisk opens a place where no file can grow, and says what happened.
+func openOnFullDisk(dir string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{}); err != nil {
+		return err
+	}
+	_, err := tryHome(context.Background(), dir)
+	fmt.Printf("unavailable=%v %v\n", errors.Is(err, stemma.ErrUnavailable), err)
+	return nil
+}
+
+// A place that is opened when no file can grow already is an error of its kind that
+// names the disk.
+func TestDiskThatIsFullFromTheStart(t *testing.T) {
+	dir := t.TempDir()
+	h := openHome(t, dir)
+	mustRecord(t, h.recorder, ticket(t, 1, "before"))
+	h.close()
+	out, err := child(t, "fullopen", dir, "").Output()
+	if err != nil || !strings.HasPrefix(string(out), "unavailable=true") || !strings.Contains(string(out), "disk") {
+		t.Errorf("%q, %v, want ErrUnavailable of the disk", out, err)
+	}
 }
 
 func TestDiskThatIsFull(t *testing.T) {

@@ -181,5 +181,9 @@ func indexError(err error) error {
 			return fmt.Errorf("%v: %w", err, k.kind)
 		}
 	}
-	return fmt.Errorf("%v: %w", err, errUnavailable)
+	// 4874 is no room for the file of shared memory beside the database.
+	if strings.Contains(text, "(4874)") || strings.Contains(text, "disk is full") {
+		return fmt.Errorf("the index of the vault: the disk is full; free some space and run again: %w", errUnavailable)
+	}
+	return fmt.Errorf("the index of the vault: %v: %w", err, errUnavailable)
 }

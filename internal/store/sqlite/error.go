@@ -29,6 +29,9 @@ func (d *database) fail(err error) error {
 		return fmt.Errorf("%s: %v", d.path, err)
 	}
 	code := e.Code() & 0xff
+	if e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE { // no room for the file of shared memory beside it
+		code = sqlite3.SQLITE_FULL
+	}
 	switch code {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
 		return fmt.Errorf("%s: another process is writing to it; wait for it to end: %w", d.path, stemma.ErrConflict)

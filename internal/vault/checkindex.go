@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/stemma-dev/stemma"
@@ -80,17 +81,21 @@ func (x *indexCheck) sessions() error {
 }
 
 func (x *indexCheck) compartments() error {
-	return x.each(6, func(w []string) error {
+	return x.each(8, func(w []string) error {
+		last, err := strconv.ParseInt(w[6], 10, 64)
 		switch {
 		case w[1] != x.v.partName(w[2], w[3], Class(w[4])):
 			return x.say("compartment "+w[0]+"/"+w[1], "its name is not that of what one person wrote in the session")
+		case err != nil || w[7] != x.v.lastMark(w[0], w[1], last):
+			return x.say("compartment "+w[0]+"/"+w[1], "when it was last added to was changed")
 		case w[5] == "1":
 			return x.say("compartment "+w[0]+"/"+w[1], "its newest object is younger than it says")
 		}
 		return nil
 	}, `
 		select c.name, c.part, s.session, c.author, c.class,
-			exists (select 1 from object o where o.name = c.name and o.part = c.part and o.made > c.last)
+			exists (select 1 from object o where o.name = c.name and o.part = c.part and o.made > c.last),
+			c.last, c.mark
 		from compartment c join session s on s.name = c.name`)
 }
 

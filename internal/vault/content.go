@@ -258,7 +258,8 @@ func (v *Vault) list(ctx context.Context, made []object) error {
 				o.Session, o.Part, o.ID, o.Size, o.Made, o.commitment); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `update compartment set last = max(last, ?) where name = ? and part = ?`, o.Made, o.Session, o.Part); err != nil {
+			if _, err := tx.ExecContext(ctx, `update compartment set last = ?, mark = ? where name = ? and part = ? and last < ?`,
+				o.Made, v.lastMark(o.Session, o.Part, o.Made), o.Session, o.Part, o.Made); err != nil {
 				return err
 			}
 		}

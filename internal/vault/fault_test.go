@@ -367,7 +367,6 @@ func TestEveryChangedByteOfTheVaultIsNamed(t *testing.T) {
 var passedOver = map[string]string{
 	"sqlite_schema": "the file header: the version, when it is lower, and the number of a program, which it has not",
 	"session":       "when the row of a session was made, which nothing reads",
-	"compartment":   "when a compartment was last added to, when it is later: its content is kept longer",
 	"erasure":       "the words of an erasure, which fsck compares with its tombstone in the log",
 	"hold":          "a legal hold, which fsck compares with the log",
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	_ "modernc.org/sqlite" // the index is a SQLite database
@@ -33,7 +34,8 @@ create table if not exists compartment (
 	part   text not null,
 	author text not null,      -- pseudonym, or '' for agent and tools
 	class  text not null,
-	last   integer not null,   -- time of the newest object
+	last   integer not null,   -- when something was put into it last
+	mark   text not null default '', -- a keyed hash of that: see lastMark
 	primary key (name, part)
 ) strict, without rowid;
 create index if not exists compartment_author on compartment (author);
@@ -68,11 +70,11 @@ create table if not exists hold (
 	made     integer not null,
 	released integer not null default 0
 ) strict, without rowid;
-pragma user_version = 1;
+pragma user_version = 2;
 `
 
 // indexVersion is the version of the schema that this program knows.
-const indexVersion = 1
+const indexVersion = 2
 
 func openIndex(ctx context.Context, path string) (*sql.DB, error) {
 	if _, err := os.Stat(path); err != nil {
@@ -102,6 +104,55 @@ func openIndex(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, fmt.Errorf("index %s: %w", path, indexError(err))
 	}
 	return db, nil
+}
+
+// upgrade brings an index of an earlier version up to date: from 1, that has no
+// marks. What it says is believed once.
+func (v *Vault) upgrade(ctx context.Context) error {
+	var version int
+	if err := v.db.QueryRowContext(ctx, `pragma user_version`).Scan(&version); err != nil {
+		return indexError(err)
+	}
+	if version == indexVersion {
+		return nil
+	}
+	return v.transact(ctx, func(tx *sql.Tx) error {
+		// Another process may have been first.
+		if err := tx.QueryRowContext(ctx, `pragma user_version`).Scan(&version); err != nil || version == indexVersion {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `alter table compartment add column mark text not null default ''`); err != nil {
+			return err
+		}
+		type row struct {
+			name, part string
+			last       int64
+		}
+		var list []row
+		err := rows(ctx, tx, func(r *sql.Rows) error {
+			var c row
+			err := r.Scan(&c.name, &c.part, &c.last)
+			list = append(list, c)
+			return err
+		}, `select name, part, last from compartment`)
+		if err != nil {
+			return err
+		}
+		for _, c := range list {
+			if _, err := tx.ExecContext(ctx, `update compartment set mark = ? where name = ? and part = ?`, v.lastMark(c.name, c.part, c.last), c.name, c.part); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, fmt.Sprintf(`pragma user_version = %d`, indexVersion))
+		return err
+	})
+}
+
+// lastMark is the mark of when something was put into a compartment last. Its
+// content expires from then on, so that whoever can write the index could have it
+// kept for ever, or gone tomorrow.
+func (v *Vault) lastMark(name, part string, last int64) string {
+	return keyed(v.names, 8, "last", name, part, strconv.FormatInt(last, 10))
 }
 
 // transact runs f in a transaction that is durable when transact returns.

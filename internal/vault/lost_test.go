@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -82,4 +83,39 @@ func TestVaultThatLostSomethingIsNotBegunAnew(t *testing.T) {
 		wantText(t, w, ref, "text")
 		wantFaults(t, w)
 	}
+}
+
+// When a compartment was added to last is what its term begins with: moved, to
+// either side, it is named. An index of before that had no marks gets them.
+func TestTermThatWasMovedIsNamed(t *testing.T) {
+	h := home(t.TempDir())
+	v := h.open(t)
+	mustPut(t, v, prompt("claude-code/1", "one", ada))
+	v.Close()
+	change := func(query string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", filepath.Join(string(h), "evidence", "vault", "vault.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, by := range []string{"+ 1", "- 1", "+ 1000000000"} {
+		change("update compartment set last = last " + by)
+		w := h.open(t)
+		wantFaults(t, w, "when it was last added to was changed")
+		w.Close()
+		change("update compartment set last = last - (" + by + ")")
+	}
+	change("alter table compartment drop column mark; pragma user_version = 1")
+	w := h.open(t)
+	wantFaults(t, w)
+	mustPut(t, w, prompt("claude-code/1", "two", ada))
+	wantFaults(t, w)
+	w.Close()
+	change("update compartment set last = last + 1")
+	wantFaults(t, h.open(t), "when it was last added to was changed")
 }

@@ -82,10 +82,11 @@ func (v *Vault) enter(ctx context.Context, name, part string, c Content) error {
 				return err
 			}
 		}
+		now := v.now()
 		_, err := tx.ExecContext(ctx, `
-			insert into compartment (name, part, author, class, last)
-			values (?, ?, ?, ?, ?)
-			on conflict do nothing`, name, part, c.Author, c.Class, v.now())
+			insert into compartment (name, part, author, class, last, mark)
+			values (?, ?, ?, ?, ?, ?)
+			on conflict do nothing`, name, part, c.Author, c.Class, now, v.lastMark(name, part, now))
 		return err
 	})
 }

@@ -128,6 +128,9 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if v.db, err = openIndex(ctx, v.indexPath()); err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
+	if err := v.upgrade(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open vault: %w", err), v.db.Close())
+	}
 	return v, nil
 }
 

@@ -145,13 +145,16 @@ func (f *sessionFlags) prepare(ctx context.Context, b *bench) (err error) {
 	return nil
 }
 
-// chosen gives the rows that the filters choose.
-func (f *sessionFlags) chosen(rows []sessionRow) []sessionRow {
+// chosen gives the first of the rows that the filters choose, up to the limit.
+func (f *sessionFlags) chosen(rows []sessionRow) []*sessionRow {
 	takes := f.filter()
-	var all []sessionRow
+	all := []*sessionRow{}
 	for i := range rows {
+		if f.limit > 0 && len(all) == f.limit {
+			break
+		}
 		if takes(&rows[i]) {
-			all = append(all, rows[i])
+			all = append(all, &rows[i])
 		}
 	}
 	return all
@@ -230,8 +233,8 @@ func wildcard(pattern, name []rune) bool {
 
 // sessions is what `stemma session list --json` prints.
 type sessions struct {
-	Schema   string       `json:"schema"` // stemma.sessions/v1
-	Sessions []sessionRow `json:"sessions"`
+	Schema   string        `json:"schema"` // stemma.sessions/v1
+	Sessions []*sessionRow `json:"sessions"`
 }
 
 func newSessionList(o *options) *cobra.Command {
@@ -270,14 +273,11 @@ models gave out, type of task, commits that hold what it wrote, id.`,
 
 func (o *options) listSessions(ctx context.Context, b *bench, known rememberedRows, f sessionFlags) error {
 	rows := f.chosen(known.Rows)
-	if f.limit > 0 && len(rows) > f.limit {
-		rows = rows[:f.limit]
-	}
-	if err := b.joinCommits(ctx, places(rows), known); err != nil {
+	if err := b.joinCommits(ctx, rows, known); err != nil {
 		return err
 	}
 	if o.json {
-		return printJSON(o.out, sessions{"stemma.sessions/v1", append([]sessionRow{}, rows...)})
+		return printJSON(o.out, sessions{"stemma.sessions/v1", rows})
 	}
 	p, err := o.painter()
 	if err != nil {
@@ -294,7 +294,7 @@ func (o *options) listSessions(ctx context.Context, b *bench, known rememberedRo
 	return nil
 }
 
-func (o *options) printRow(out *bufio.Writer, p painter, r sessionRow, indent string) {
+func (o *options) printRow(out *bufio.Writer, p painter, r *sessionRow, indent string) {
 	begin := "-"
 	if len(r.Start) >= 16 {
 		begin = r.Start[:10] + " " + r.Start[11:16]

@@ -46,15 +46,6 @@ func (b *bench) joinCommits(ctx context.Context, rows []*sessionRow, known remem
 	return nil
 }
 
-// places gives where rows are.
-func places(rows []sessionRow) []*sessionRow {
-	all := make([]*sessionRow, len(rows))
-	for i := range rows {
-		all[i] = &rows[i]
-	}
-	return all
-}
-
 // askWrote asks the graph for the commits of which evidence gives lines to the
 // sessions of these rows.
 func (b *bench) askWrote(ctx context.Context, rows []*sessionRow) error {

@@ -94,3 +94,12 @@ func TestRememberedCommitsAreThoseOfTheGraph(t *testing.T) {
 		t.Errorf("only %d rows had a commit", asked)
 	}
 }
+
+// places gives where rows are.
+func places(rows []sessionRow) []*sessionRow {
+	all := make([]*sessionRow, len(rows))
+	for i := range rows {
+		all[i] = &rows[i]
+	}
+	return all
+}

@@ -151,7 +151,14 @@ type rowsParser struct {
 	rest  string
 	texts []string
 	lists []string // what lists of rows are cut from
+	used  []usage  // what counts of rows are cut from
 	bad   bool
+}
+
+// usage is a count with the cost that it points to.
+type usage struct {
+	agent.Usage
+	cost int64
 }
 
 func (p *rowsParser) uvarint() uint64 {
@@ -217,12 +224,18 @@ func (p *rowsParser) row(r *sessionRow) {
 	if p.varint() == 0 {
 		return
 	}
-	r.Usage = &agent.Usage{Requests: int(p.varint())}
+	if len(p.used) == 0 {
+		p.used = make([]usage, 1024)
+	}
+	u := &p.used[0]
+	p.used = p.used[1:]
+	r.Usage = &u.Usage
+	r.Usage.Requests = int(p.varint())
 	r.Usage.Input, r.Usage.CacheRead, r.Usage.CacheWrite = p.varint(), p.varint(), p.varint()
 	r.Usage.Output, r.Usage.Reasoning = p.varint(), p.varint()
 	if p.varint() != 0 {
-		cost := p.varint()
-		r.Usage.Cost = &cost
+		u.cost = p.varint()
+		r.Usage.Cost = &u.cost
 	}
 }
 

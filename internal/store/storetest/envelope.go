@@ -285,6 +285,7 @@ func testAbout(t *testing.T, b EvidenceBackend) {
 	same(t, "about several", envelopes(t, e.About(t.Context(), []string{"sha256:cc", "gitCommit:bb", "sha256:aa", "sha256:none"}, 0)),
 		[]store.Envelope{given[1], given[0], given[2]})
 	same(t, "about one from 1", envelopes(t, e.About(t.Context(), []string{"sha256:aa"}, 1)), []store.Envelope{given[0]})
+	same(t, "about one from beyond the last", envelopes(t, e.About(t.Context(), []string{"sha256:aa"}, 99)), nil)
 	same(t, "about part of a name", envelopes(t, e.About(t.Context(), []string{"sha256:a"}, 0)), nil)
 }
 

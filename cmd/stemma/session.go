@@ -283,10 +283,10 @@ func (o *options) listSessions(ctx context.Context, b *bench, known rememberedRo
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(o.out)
+	out := bufio.NewWriterSize(o.out, 64<<10)
 	defer out.Flush()
 	for _, r := range rows {
-		o.printRow(out, p, r, "")
+		o.printRow(out, p, r)
 	}
 	if len(rows) == 0 {
 		fmt.Fprintln(o.err, "stemma: no session is known that matches; stemma session import --dry-run says what transcripts there are")
@@ -294,7 +294,7 @@ func (o *options) listSessions(ctx context.Context, b *bench, known rememberedRo
 	return nil
 }
 
-func (o *options) printRow(out *bufio.Writer, p painter, r *sessionRow, indent string) {
+func (o *options) printRow(out *bufio.Writer, p painter, r *sessionRow) {
 	begin := "-"
 	if len(r.Start) >= 16 {
 		begin = r.Start[:10] + " " + r.Start[11:16]
@@ -309,7 +309,7 @@ func (o *options) printRow(out *bufio.Writer, p painter, r *sessionRow, indent s
 		tokens = count(int(r.Usage.Output))
 	}
 	_, id, _ := strings.Cut(r.Session, "/")
-	fmt.Fprintf(out, "%s%s  %s  %s  %11s  %11s  %9s tokens  %-8s  %10s  %s\n", indent, fit(begin, 16), fit(plain(r.Agent), 12),
+	fmt.Fprintf(out, "%s  %s  %s  %11s  %11s  %9s tokens  %-8s  %10s  %s\n", fit(begin, 16), fit(plain(r.Agent), 12),
 		fit(plain(dash(strings.Join(models, " "))), 28), number(r.Prompts, "prompt"), number(r.Calls, "call"), tokens, dash(r.TaskType), number(len(r.Commits), "commit"), p.in("33", plain(id)))
 }
 

@@ -184,7 +184,7 @@ func (o *options) printFound(rows []foundRow) error {
 	out := bufio.NewWriter(o.out)
 	defer out.Flush()
 	for _, r := range rows {
-		o.printRow(out, p, &r.sessionRow, "")
+		o.printRow(out, p, &r.sessionRow)
 		for _, f := range r.Found {
 			where := "prompt"
 			if f.Answer {

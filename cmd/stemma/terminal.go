@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -99,6 +100,9 @@ func ratio(part, whole int) string {
 // plain makes foreign text safe to print: control characters, which a terminal
 // would obey, become visible.
 func plain(s string) string {
+	if !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) {
+		return s // nearly all that is shown
+	}
 	return strings.Map(func(c rune) rune {
 		if c == '\t' {
 			return ' '
@@ -130,11 +134,14 @@ func paragraph(s, indent string) string {
 
 // fit cuts or pads text to a width in characters.
 func fit(s string, width int) string {
-	r := []rune(s)
-	if len(r) > width {
-		return string(r[:width-1]) + "…"
+	n := utf8.RuneCountInString(s)
+	switch {
+	case n == width:
+		return s
+	case n > width:
+		return string([]rune(s)[:width-1]) + "…"
 	}
-	return s + strings.Repeat(" ", width-len(r))
+	return s + strings.Repeat(" ", width-n)
 }
 
 // width is how many columns the terminal has, 0 where the output is none.

@@ -290,6 +290,7 @@ type kinship struct {
 	root        map[string]int // place in the forest of the tree that a session is in
 	forest      []*agent.Node
 	committed   committed
+	handed      map[string]handed // nil where nobody asked
 	exchanges   []agent.Exchange
 	told        map[string][]string // the sessions that one exchanged messages with
 }

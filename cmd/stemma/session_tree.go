@@ -14,18 +14,22 @@ import (
 
 // treeNode is a session in what `stemma session tree --json` prints.
 type treeNode struct {
-	Session    string    `json:"session"`
-	Missing    bool      `json:"transcript_missing"`
-	Kind       string    `json:"kind"` // planner, worker, sub-worker, reviewer, fixer, or ""
-	Method     string    `json:"method"`
-	Role       string    `json:"role"`
-	Status     string    `json:"status"`
-	Start      string    `json:"start"`
-	Own        treeCount `json:"own"`
-	All        treeCount `json:"all"` // with everything below
-	Inherited  int       `json:"turns_of_another"`
-	Superseded []string  `json:"superseded_by"`
-	Cyclic     bool      `json:"cyclic"`
+	Session string `json:"session"`
+	Missing bool   `json:"transcript_missing"`
+	Kind    string `json:"kind"` // planner, worker, sub-worker, reviewer, fixer, or ""
+	Method  string `json:"method"`
+	Role    string `json:"role"`
+	Status  string `json:"status"`
+	Start   string `json:"start"`
+	// Task is what it was asked to do and Delivered what it handed back, redacted, where
+	// --tasks asked for them and they are known.
+	Task       *agent.Text `json:"task,omitempty"`
+	Delivered  *agent.Text `json:"delivered,omitempty"`
+	Own        treeCount   `json:"own"`
+	All        treeCount   `json:"all"` // with everything below
+	Inherited  int         `json:"turns_of_another"`
+	Superseded []string    `json:"superseded_by"`
+	Cyclic     bool        `json:"cyclic"`
 	// Related are the sessions that it reviewed, or whose findings it fixed;
 	// RelatedBy those that did so with what it had said or done.
 	Related   []kin      `json:"related"`
@@ -66,6 +70,7 @@ func nodeOf(n *agent.Node, k kinship) treeNode {
 	if n.Session != nil {
 		t.Start = when(n.Session.Start)
 	}
+	t.Task, t.Delivered = k.handed[n.Key].task, k.handed[n.Key].result
 	for _, child := range n.Children {
 		t.Children = append(t.Children, nodeOf(child, k))
 	}
@@ -73,7 +78,7 @@ func nodeOf(n *agent.Node, k kinship) treeNode {
 }
 
 func newSessionTree(o *options) *cobra.Command {
-	var alone bool
+	var alone, tasks bool
 	cmd := &cobra.Command{
 		Use:   "tree [session]",
 		Short: "Show which session spawned which: planners, workers, reviewers",
@@ -94,9 +99,12 @@ their trees stand together.
 Messages between sessions of a team stand below the trees. They make no session
 the child of another, and count nowhere.
 
+With --tasks, what each session was asked to do and what it handed back are shown by
+their first lines (whole with --json), from the vault: those of your own sessions.
+
 Without a session all trees of more than one session are shown, and those that
 are related so, or exchanged messages.`,
-		Example: "  stemma session tree\n  stemma session tree 0b5e6c1a --json",
+		Example: "  stemma session tree\n  stemma session tree 0b5e6c1a --tasks\n  stemma session tree 0b5e6c1a --json",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
@@ -106,6 +114,7 @@ are related so, or exchanged messages.`,
 			}
 			defer b.close()
 			var k kinship
+			var all []agent.Tale
 			var roots []*agent.Node
 			if len(args) == 1 {
 				o.project(ctx, b)
@@ -113,15 +122,13 @@ are related so, or exchanged messages.`,
 				if err != nil {
 					return err
 				}
-				all, err := b.together(ctx, []string{t.Key}, true)
-				if err != nil {
+				if all, err = b.together(ctx, []string{t.Key}, true); err != nil {
 					return err
 				}
 				k = kinshipOf(all)
 				roots = k.together(t.Key)
 			} else {
-				all, err := b.tales(ctx)
-				if err != nil {
+				if all, err = b.tales(ctx); err != nil {
 					return err
 				}
 				k = kinshipOf(all)
@@ -131,10 +138,20 @@ are related so, or exchanged messages.`,
 			if k.committed, err = b.committedBy(ctx, roots); err != nil {
 				return err
 			}
+			if tasks {
+				left := 0
+				if k.handed, left, err = b.handedOver(ctx, all, roots); err != nil {
+					return err
+				}
+				if left > 0 {
+					fmt.Fprintf(o.err, "stemma: what %s said is not kept, was erased, or is another person's\n", number(left, "session"))
+				}
+			}
 			return o.showTrees(roots, k)
 		},
 	}
 	cmd.Flags().BoolVar(&alone, "all", false, "show sessions that have neither parent nor children too")
+	cmd.Flags().BoolVar(&tasks, "tasks", false, "show what each session was asked to do and handed back, from the vault")
 	return cmd
 }
 
@@ -194,6 +211,14 @@ func (k kinship) print(out io.Writer, p painter, n *agent.Node, lead, below stri
 	stem := "   "
 	if len(n.Children) > 0 {
 		stem = "│  "
+	}
+	for _, h := range []struct {
+		what string
+		text *agent.Text
+	}{{"task", k.handed[n.Key].task}, {"delivered", k.handed[n.Key].result}} {
+		if h.text != nil {
+			fmt.Fprintf(out, "%s%s%-9s  %s\n", below, stem, h.what, beginning(h.text))
+		}
 	}
 	for _, r := range k.took[n.Key] {
 		fmt.Fprintf(out, "%s%s%s %s\n", below, stem, r.Kind, r.text())

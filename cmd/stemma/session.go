@@ -66,7 +66,7 @@ func rowOf(t agent.Tale) sessionRow {
 	s := &t.Session
 	r := sessionRow{
 		Session: t.Key, Agent: s.Agent, Version: s.Version, Start: when(s.Start), End: when(s.End),
-		Models: []string{}, Turns: len(s.Turns), Usage: s.Usage(), Branch: s.Base.Branch,
+		Models: modelsOf(s), Turns: len(s.Turns), Usage: s.Usage(), Branch: s.Base.Branch,
 		Tickets: append([]string{}, t.Tickets...), Commits: []string{}, Gaps: t.Missing, Config: len(t.Config),
 	}
 	if s.Parent != nil {
@@ -77,14 +77,6 @@ func rowOf(t agent.Tale) sessionRow {
 		if turn.Origin == agent.FromPerson {
 			r.Prompts++
 		}
-		for _, m := range turn.Models {
-			if key := m.Model.Key(); key != "" && !slices.Contains(r.Models, key) {
-				r.Models = append(r.Models, key)
-			}
-		}
-	}
-	if s.Total != nil && s.Total.Model.Known() && len(r.Models) == 0 {
-		r.Models = append(r.Models, s.Total.Model.Key())
 	}
 	for _, g := range s.Gaps {
 		r.Gaps += g.Count
@@ -96,6 +88,32 @@ func rowOf(t agent.Tale) sessionRow {
 		r.Commits = append(r.Commits, c.Commit)
 	}
 	return r
+}
+
+// modelsOf gives the keys of the models that worked in a session, in the order of
+// their first turns; never nil.
+func modelsOf(s *agent.Session) []string {
+	keys := []string{}
+	for _, turn := range s.Turns {
+		for _, m := range turn.Models {
+			if key := m.Model.Key(); key != "" && !slices.Contains(keys, key) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if s.Total != nil && s.Total.Model.Known() && len(keys) == 0 {
+		keys = append(keys, s.Total.Model.Key())
+	}
+	return keys
+}
+
+// modelIDs are models as people read them: without their providers.
+func modelIDs(keys []string) string {
+	ids := make([]string, len(keys))
+	for i, key := range keys {
+		_, ids[i], _ = strings.Cut(key, "/")
+	}
+	return plain(strings.Join(ids, " "))
 }
 
 func when(t time.Time) string {
@@ -299,18 +317,13 @@ func (o *options) printRow(out *bufio.Writer, p painter, r *sessionRow) {
 	if len(r.Start) >= 16 {
 		begin = r.Start[:10] + " " + r.Start[11:16]
 	}
-	var models []string
-	for _, m := range r.Models {
-		_, id, _ := strings.Cut(m, "/")
-		models = append(models, id)
-	}
 	tokens := "-"
 	if r.Usage != nil {
 		tokens = count(int(r.Usage.Output))
 	}
 	_, id, _ := strings.Cut(r.Session, "/")
 	fmt.Fprintf(out, "%s  %s  %s  %11s  %11s  %9s tokens  %-8s  %10s  %s\n", fit(begin, 16), fit(plain(r.Agent), 12),
-		fit(plain(dash(strings.Join(models, " "))), 28), number(r.Prompts, "prompt"), number(r.Calls, "call"), tokens, dash(r.TaskType), number(len(r.Commits), "commit"), p.in("33", plain(id)))
+		fit(dash(modelIDs(r.Models)), 28), number(r.Prompts, "prompt"), number(r.Calls, "call"), tokens, dash(r.TaskType), number(len(r.Commits), "commit"), p.in("33", plain(id)))
 }
 
 func dash(s string) string {

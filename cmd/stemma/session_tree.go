@@ -14,13 +14,14 @@ import (
 
 // treeNode is a session in what `stemma session tree --json` prints.
 type treeNode struct {
-	Session string `json:"session"`
-	Missing bool   `json:"transcript_missing"`
-	Kind    string `json:"kind"` // planner, worker, sub-worker, reviewer, fixer, or ""
-	Method  string `json:"method"`
-	Role    string `json:"role"`
-	Status  string `json:"status"`
-	Start   string `json:"start"`
+	Session string   `json:"session"`
+	Missing bool     `json:"transcript_missing"`
+	Kind    string   `json:"kind"` // planner, worker, sub-worker, reviewer, fixer, or ""
+	Method  string   `json:"method"`
+	Role    string   `json:"role"`
+	Status  string   `json:"status"`
+	Start   string   `json:"start"`
+	Models  []string `json:"models"` // provider/id
 	// Task is what it was asked to do and Delivered what it handed back, redacted, where
 	// --tasks asked for them and they are known.
 	Task       *agent.Text `json:"task,omitempty"`
@@ -65,10 +66,10 @@ func nodeOf(n *agent.Node, k kinship) treeNode {
 	t := treeNode{
 		Session: n.Key, Missing: n.Session == nil, Kind: string(n.Kind), Method: n.Method, Role: n.Role, Status: n.Status,
 		Own: countOf(n.Own, k.committed[n.Key]), All: countOf(n.All, k.committed.all(n)), Inherited: n.Inherited, Superseded: append([]string{}, n.Superseded...),
-		Cyclic: n.Cyclic, Related: append([]kin{}, k.took[n.Key]...), RelatedBy: append([]kin{}, k.taken[n.Key]...), Children: []treeNode{},
+		Cyclic: n.Cyclic, Models: []string{}, Related: append([]kin{}, k.took[n.Key]...), RelatedBy: append([]kin{}, k.taken[n.Key]...), Children: []treeNode{},
 	}
 	if n.Session != nil {
-		t.Start = when(n.Session.Start)
+		t.Start, t.Models = when(n.Session.Start), modelsOf(n.Session)
 	}
 	t.Task, t.Delivered = k.handed[n.Key].task, k.handed[n.Key].result
 	for _, child := range n.Children {
@@ -207,7 +208,11 @@ func (k kinship) print(out io.Writer, p painter, n *agent.Node, lead, below stri
 	if n.Discarded() {
 		notes = append(notes, "all its lines were replaced")
 	}
-	fmt.Fprintf(out, "%s%s  %s  %s\n", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own, k.committed[n.Key]))
+	models := ""
+	if n.Session != nil {
+		models = modelIDs(modelsOf(n.Session))
+	}
+	fmt.Fprintln(out, strings.TrimRight(fmt.Sprintf("%s%s  %s  %s  %s", lead, p.in("33", plain(n.Key)), strings.Join(notes, ", "), measureText(n.Own, k.committed[n.Key]), models), " "))
 	stem := "   "
 	if len(n.Children) > 0 {
 		stem = "│  "

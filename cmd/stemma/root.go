@@ -68,7 +68,7 @@ unknown, never human.`,
 	root.SetVersionTemplate("stemma {{.Version}}\n")
 	flags := root.PersistentFlags()
 	flags.StringVarP(&o.path, "repository", "R", "", "work on the repository at this `path` instead of the current folder")
-	flags.StringVar(&o.store, "store", "", "keep and ask the index in the PostgreSQL database at this `address`, postgres://user@host/database (default: STEMMA_STORE; without both, below the repository)")
+	flags.StringVar(&o.store, "store", "", "keep and ask the index in the PostgreSQL database at this `address`, postgres://user@host/database (default: STEMMA_STORE; without both, below the repository); evidence stays on this machine")
 	flags.BoolVar(&o.json, "json", false, "print JSON; the schema is named in its field \"schema\" and documented in doc/json.md")
 	flags.StringVar(&o.color, "color", "auto", "colour the output: auto, always or never")
 	flags.BoolVar(&o.noRefresh, "no-refresh", false, "ask the index as it is, even if the repository has moved on")

@@ -224,6 +224,14 @@ func (o *options) checkGraph(ctx context.Context, out *checkedAll, fault func(re
 		return err
 	}
 	defer b.close()
+	err = checkGraph(ctx, b)
+	if errors.Is(err, stemma.ErrInvalid) {
+		fault(record.Fault{Where: "graph", Reason: err.Error()})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	if b.clone.Repository == "" || b.keptElsewhere() {
 		return nil // no index yet, or one that holds what others indexed too
 	}
@@ -231,6 +239,10 @@ func (o *options) checkGraph(ctx context.Context, out *checkedAll, fault func(re
 		return err
 	}
 	c, err := o.compareGraph(ctx, b, func(row string) { fault(record.Fault{Where: "graph", Reason: row}) })
+	if errors.Is(err, stemma.ErrInvalid) {
+		fault(record.Fault{Where: "graph", Reason: err.Error()})
+		return nil
+	}
 	if err != nil {
 		return err
 	}

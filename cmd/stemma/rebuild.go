@@ -46,8 +46,8 @@ evidence say, in the order of the log, and what is derived from git. The same
 evidence gives the same graph, to the byte of its canonical form (stemma dump).
 What was erased stays erased: the graph holds no content, and no key comes back.
 
-With --compare it says first in which rows the graph that was there is not what it
-should be. A graph that is damaged so that it cannot be read is made again, too.
+With --compare it says first whether the file of the graph holds together, and in
+which rows the graph that was there is not what it should be. A graph that is damaged so that it cannot be read is made again, too.
 The exit status is 5 where they differ.`,
 		Example: `  stemma rebuild
   stemma rebuild --compare`,
@@ -72,6 +72,13 @@ func (o *options) rebuild(ctx context.Context, compare bool) error {
 	defer func() { b.close() }()
 	if compare && b.keptElsewhere() {
 		return fmt.Errorf("--compare is for an index on this machine: a database holds what others indexed too: %w", stemma.ErrInvalid)
+	}
+	if compare && out.Damaged == "" {
+		if err := checkGraph(ctx, b); errors.Is(err, stemma.ErrInvalid) {
+			out.Damaged = err.Error()
+		} else if err != nil {
+			return err
+		}
 	}
 	if compare && out.Damaged == "" && b.clone.Repository != "" {
 		c, err := o.compareGraph(ctx, b, func(row string) {
@@ -128,6 +135,15 @@ func (o *options) printRebuilt(x rebuilt) error {
 	}
 	_, err := fmt.Fprintf(o.out, "made again: %s commits of %s, in %.1f s\n", count(x.Commits), x.Repository, x.Seconds)
 	return err
+}
+
+// checkGraph asks a graph that can tell whether it holds together. The error is
+// ErrInvalid where it does not.
+func checkGraph(ctx context.Context, b *bench) error {
+	if checker, ok := b.store.(store.Checker); ok {
+		return checker.Check(ctx)
+	}
+	return nil
 }
 
 // compareGraph derives the graph a second time, beside the one that is there,
@@ -188,12 +204,52 @@ func lineKey(text []byte) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// eachLine gives the lines of the canonical dump of a graph.
+// dumpFound writes a line for each tally that is found by its node, which is
+// another way than that of the dump, which lists them.
+func dumpFound(ctx context.Context, s store.Store, w io.Writer) error {
+	for _, kind := range []stemma.NodeKind{stemma.KindCommit, stemma.KindChange} {
+		var some []stemma.NodeID
+		find := func() error {
+			for t, err := range s.Tallies(ctx, store.TallyQuery{Kind: kind, Nodes: some}) {
+				if err != nil {
+					return fmt.Errorf("dump tallies by node: %w", err)
+				}
+				if _, err := fmt.Fprintf(w, "[\"found\",%q]\n", t.Node); err != nil {
+					return err
+				}
+			}
+			some = some[:0]
+			return nil
+		}
+		for t, err := range s.Tallies(ctx, store.TallyQuery{Kind: kind}) {
+			if err != nil {
+				return fmt.Errorf("dump tallies: %w", err)
+			}
+			if some = append(some, t.Node); len(some) == 512 {
+				if err := find(); err != nil {
+					return err
+				}
+			}
+		}
+		if len(some) > 0 {
+			if err := find(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// eachLine gives the lines of the canonical dump of a graph, and what is found in
+// it by name.
 func eachLine(ctx context.Context, s store.Store, line func([]byte)) error {
 	r, w := io.Pipe()
 	failed := make(chan error, 1)
 	go func() {
 		err := project.Dump(ctx, s, w)
+		if err == nil {
+			err = dumpFound(ctx, s, w)
+		}
 		failed <- err
 		w.CloseWithError(err) // nil is the end
 	}()

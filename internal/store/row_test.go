@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,6 +153,27 @@ func TestRowCutShort(t *testing.T) {
 		}
 		if _, err := store.ParseRow("c", append(row[:len(row):len(row)], 0), paths.name); !errors.Is(err, stemma.ErrInvalid) {
 			t.Errorf("%s: ParseRow with a byte too many: error = %v, want ErrInvalid", name, err)
+		}
+	}
+}
+
+// A flag that nobody writes is damage, not one more thing to pass over.
+func TestRowWithFlagsOfNobody(t *testing.T) {
+	var paths pathTable
+	row, err := store.AppendRow(nil, &stemma.Attribution{Rest: stemma.ClassUnknown, RestOwner: -1}, paths.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const flags = 2 // after the version and the number of files
+	for bit := range 8 {
+		changed := slices.Clone(row)
+		changed[flags] ^= 1 << bit
+		a, err := store.ParseRow("c", changed, paths.name)
+		if bit == 0 && (err != nil || !a.Merge) {
+			t.Errorf("ParseRow of a merge = %t, %v", a.Merge, err)
+		}
+		if bit > 0 && !errors.Is(err, stemma.ErrInvalid) {
+			t.Errorf("ParseRow with bit %d of the flags: error = %v, want ErrInvalid", bit, err)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (r *rowReader) paths(dst []int64) []int64 {
 }
 
 func (r *rowReader) attribution(a *stemma.Attribution, files int) {
-	flags := r.byte()
+	flags := r.flags(rowMerge | rowSources | rowConflicts | rowUnreadable | rowAmbiguous)
 	a.Merge = flags&rowMerge != 0
 	a.Time = r.signed()
 	a.Rest = r.class()
@@ -86,7 +86,7 @@ func (r *rowReader) attribution(a *stemma.Attribution, files int) {
 }
 
 func (r *rowReader) ownerEntry(o *stemma.Owner) {
-	flags := r.byte()
+	flags := r.flags(rowExact | rowModel | rowVia | rowGone)
 	o.Model.Exact, o.Gone = flags&rowExact != 0, flags&rowGone != 0
 	for _, s := range []*string{
 		&o.Session, &o.Person, &o.Agent, &o.AgentVersion,
@@ -268,6 +268,15 @@ func (r *rowReader) byte() byte {
 		return 0
 	}
 	return b[0]
+}
+
+// flags reads a byte of flags; one that nobody writes is damage.
+func (r *rowReader) flags(known byte) byte {
+	b := r.byte()
+	if b&^known != 0 {
+		r.fail("flags %#x", b)
+	}
+	return b & known
 }
 
 func (r *rowReader) take(n int) []byte {

@@ -94,6 +94,13 @@ type Locker interface {
 	Lock(ctx context.Context, name string, waiting func()) (release func(), err error)
 }
 
+// Checker is what a store has that can lose its shape: a file whose trees and
+// indexes say different things.
+type Checker interface {
+	// Check reads all of it, and is ErrInvalid where it does not hold together.
+	Check(context.Context) error
+}
+
 // Batch is what one Put stores.
 type Batch struct {
 	// Scopes replace all that was derived for them before. Of a scope that is

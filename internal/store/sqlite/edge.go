@@ -254,6 +254,9 @@ func (e *edgeReader) edge(r *rawEdge) (stemma.Edge, error) {
 	if !ok {
 		return stemma.Edge{}, fmt.Errorf("word %d is missing: %w", r.origin, stemma.ErrInvalid)
 	}
+	if !(r.confidence >= 0 && r.confidence <= 1) {
+		return stemma.Edge{}, fmt.Errorf("confidence %v of an edge is not between 0 and 1: %w", r.confidence, stemma.ErrInvalid)
+	}
 	edge := stemma.Edge{
 		From: e.v.nodes[r.src], Kind: stemma.EdgeKind(kind), To: e.v.nodes[r.dst], Scope: e.v.nodes[r.scope],
 		Source:   o.Source,

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
-	"strings"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/store"
@@ -241,9 +240,6 @@ func (e *Evidence) reading(ctx context.Context, op string, fn func(v *view, org 
 	}
 	if errors.Is(err, stemma.ErrNotFound) {
 		return fmt.Errorf("%s: %w", op, err)
-	}
-	if err != nil && strings.Contains(err.Error(), "sql: Scan error") {
-		err = e.d.damaged(err.Error()) // of another kind than what we write
 	}
 	return readError(ctx, e.d, op, err)
 }

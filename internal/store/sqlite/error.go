@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -26,6 +27,9 @@ func (d *database) fail(err error) error {
 	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
+		if strings.Contains(err.Error(), "sql: Scan error") {
+			return d.damaged(err.Error()) // of another kind than what we write
+		}
 		return fmt.Errorf("%s: %v", d.path, err)
 	}
 	code := e.Code() & 0xff

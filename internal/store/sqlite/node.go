@@ -126,6 +126,20 @@ func (v *view) findKind(names []stemma.NodeID) ([]found, error) {
 	return all, err
 }
 
+// Check asks the database whether the pages, trees and indexes of the graph hold
+// together: see [store.Checker].
+func (s *Store) Check(ctx context.Context) error {
+	return s.read(ctx, "check", func(v *view) error {
+		var said string
+		return v.each("PRAGMA integrity_check(1)", nil, []any{&said}, func() error {
+			if said != "ok" {
+				return s.graph.damaged(said)
+			}
+			return nil
+		})
+	})
+}
+
 // Marks gives all marks.
 func (s *Store) Marks(ctx context.Context) (map[string]string, error) {
 	marks := make(map[string]string)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/store"
@@ -70,6 +71,10 @@ func (s *Store) dropGraph(ctx context.Context) error {
 		return s.graph.fail(err)
 	}
 	org := s.scribe.org
+	var organisations int
+	if err := w.row("SELECT count(*) FROM organisation", nil, &organisations); err != nil {
+		return s.graph.fail(err)
+	}
 	for _, query := range []string{
 		"DELETE FROM edge WHERE org = ?",
 		"DELETE FROM tally WHERE org = ?",
@@ -86,7 +91,13 @@ func (s *Store) dropGraph(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if _, err := w.exec(query, org); err != nil {
+		args := []any{org}
+		if everything, ok := strings.CutSuffix(query, " WHERE org = ?"); ok && organisations == 1 && strings.HasPrefix(query, "DELETE") {
+			// Without a condition the tree is emptied, not searched: of one that is
+			// damaged, a row that stands in the wrong place would not be found.
+			query, args = everything, nil
+		}
+		if _, err := w.exec(query, args...); err != nil {
 			return s.graph.fail(err)
 		}
 	}

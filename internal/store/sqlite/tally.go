@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"iter"
 	"math"
 	"slices"
@@ -144,6 +145,9 @@ func (r *tallyReader) give() error {
 	if err := store.UnpackCounts(r.counts, &flags, &l.AI, &l.AIEdited, &l.Human, &l.Generated, &l.Unknown,
 		&t.Candidate, &t.Sessions); err != nil {
 		return err
+	}
+	if flags&tallyPresent == 0 || flags&^(tallyPresent|tallyMerge|tallyUnreadable) != 0 {
+		return fmt.Errorf("flags %#x of the tally of %q: %w", flags, r.key, stemma.ErrInvalid)
 	}
 	if r.q.Class != "" && l.Of(r.q.Class) == 0 {
 		return nil

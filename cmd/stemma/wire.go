@@ -66,9 +66,11 @@ type bench struct {
 	spine    *spine       // nil until the evidence is needed
 	vault    *vault.Vault // nil until content is asked for
 	whose    string       // identity of the person whose sessions are kept; "" is the user
-	told     *toldSessions
-	warn     func(string) // nil is nobody
-	shared   shared
+	// ownerKnown is that person's pseudonym, once it was asked for.
+	ownerKnown string
+	told       *toldSessions
+	warn       func(string) // nil is nobody
+	shared     shared
 }
 
 // scratch is where git's shadows are kept from one command to the next.

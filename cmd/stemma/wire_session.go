@@ -356,6 +356,16 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 		return 0, err
 	}
 	own := make(map[string]bool)
+	var batch []sessionPart
+	size := 0
+	flush := func() error {
+		recorded, err := b.recordTogether(ctx, batch)
+		for _, key := range recorded {
+			own[key] = true
+		}
+		batch, size = batch[:0], 0
+		return err
+	}
 	for _, i := range all {
 		told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches}
 		s := i.session
@@ -368,39 +378,69 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 			}
 			s.Whole, told.First = true, t.Last+1
 		}
-		if _, err := b.tell(ctx, s, told); errors.Is(err, stemma.ErrInvalid) {
+		part, err := b.part(ctx, s, told)
+		if errors.Is(err, stemma.ErrInvalid) {
 			b.say(err.Error())
 			continue
-		} else if err != nil {
-			return kept, err
 		}
-		kept++
-		own[s.Key()] = true
+		if err != nil {
+			return len(own), err
+		}
+		batch, size = append(batch, part), size+part.size
+		if len(batch) == partsTogether || size > partsSize {
+			if err := flush(); err != nil {
+				return len(own), err
+			}
+		}
 	}
-	return kept, b.relateLate(ctx, related, own, now)
+	if err := flush(); err != nil {
+		return len(own), err
+	}
+	return len(own), b.relateLate(ctx, related, own, now)
+}
+
+// Sessions of an import are recorded so many together, or so many bytes of them:
+// each time waits for the disk.
+const (
+	partsTogether = 50
+	partsSize     = 8 << 20
+)
+
+// recordTogether records parts of several sessions, and gives the keys of those
+// that are recorded. Of one that can not be told the others are recorded all the same.
+func (b *bench) recordTogether(ctx context.Context, parts []sessionPart) (recorded []string, err error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	var all []record.Submission
+	for _, p := range parts {
+		all = append(all, p.submissions...)
+	}
+	err = b.recordParts(ctx, all)
+	one := errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) // then nothing is recorded
+	if err != nil && (!one || ctx.Err() != nil) {
+		return nil, err
+	}
+	for _, p := range parts {
+		if one {
+			err := b.recordPart(ctx, p)
+			if errors.Is(err, stemma.ErrInvalid) {
+				b.say(err.Error())
+				continue
+			}
+			if err != nil {
+				return recorded, err
+			}
+		}
+		recorded = append(recorded, p.key)
+	}
+	return recorded, nil
 }
 
 // tell records one part of a session, in as many statements as it takes, and
 // gives the number of the last one. The error is ErrInvalid where the session
 // can not be told, and ErrConflict where a part of that number is recorded already.
 func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (last int, err error) {
-	ledger, err := b.ledger(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if ledger.Recorder == nil {
-		return 0, ledger.Why
-	}
-	owner, err := b.owner(ctx)
-	if err != nil {
-		return 0, err
-	}
-	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
-	var config []agent.ConfigFile
-	if told.Config == nil { // else it is what was told before
-		config = b.configOf(s, told.Observed)
-		told.Config = agent.Digests(config)
-	}
 	var related map[string][]agent.Relation
 	if told.All != nil && !told.Open && told.Related == nil {
 		whole := *told.All
@@ -410,15 +450,55 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 		}
 		told.Related = related[s.Key()]
 	}
-	statements, err := agent.Statements(s, told)
+	part, err := b.part(ctx, s, told)
 	if err != nil {
 		return 0, err
+	}
+	if err := b.recordPart(ctx, part); err != nil {
+		return 0, err
+	}
+	if err := b.relateLate(ctx, related, map[string]bool{s.Key(): true}, told.Observed); err != nil {
+		b.say(err.Error()) // the part is recorded
+	}
+	return max(1, told.First) + len(part.submissions) - 1, nil
+}
+
+// sessionPart is one part of a session, to be recorded.
+type sessionPart struct {
+	key         string
+	submissions []record.Submission
+	size        int // of its content
+}
+
+// part makes what records one part of a session.
+func (b *bench) part(ctx context.Context, s agent.Session, told agent.Told) (sessionPart, error) {
+	part := sessionPart{key: s.Key()}
+	ledger, err := b.ledger(ctx)
+	if err != nil {
+		return part, err
+	}
+	if ledger.Recorder == nil {
+		return part, ledger.Why
+	}
+	owner, err := b.owner(ctx)
+	if err != nil {
+		return part, err
+	}
+	told.Repository, told.About = b.clone.Repository, []stemma.Subject{sessionsSubject(b.clone.Repository)}
+	var config []agent.ConfigFile
+	if told.Config == nil { // else it is what was told before
+		config = b.configOf(s, told.Observed)
+		told.Config = agent.Digests(config)
+	}
+	statements, err := agent.Statements(s, told)
+	if err != nil {
+		return part, err
 	}
 	text, err := json.Marshal(s)
 	if err != nil {
-		return 0, err
+		return part, err
 	}
-	var batch []record.Submission
+	part.size = len(text)
 	for n, st := range statements {
 		var items []record.Item
 		if n == 0 {
@@ -429,37 +509,51 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 				more := items[0]
 				more.Name = configContent
 				if more.Bytes, err = json.Marshal(keptConfig{redactedConfig(config)}); err != nil {
-					return 0, err
+					return part, err
 				}
 				items = append(items, more)
 			}
 		}
 		sub, err := record.NewSubmission(st, items...)
 		if err != nil {
-			return 0, err
+			return part, err
 		}
-		batch = append(batch, sub)
+		part.submissions = append(part.submissions, sub)
 	}
-	receipts, err := ledger.Recorder.Record(ctx, batch)
+	return part, nil
+}
+
+// recordPart records one part. Content of the session that was erased is not kept
+// again.
+func (b *bench) recordPart(ctx context.Context, p sessionPart) error {
+	err := b.recordParts(ctx, p.submissions)
 	if errors.Is(err, stemma.ErrNotFound) && ctx.Err() == nil {
-		// Its content was erased, and is not kept again.
-		for n := range batch {
-			batch[n].Content = nil
+		for n := range p.submissions {
+			p.submissions[n].Content = nil
 		}
-		receipts, err = ledger.Recorder.Record(ctx, batch)
+		err = b.recordParts(ctx, p.submissions)
 	}
+	return err
+}
+
+// recordParts records submissions that nobody has recorded before, all or none of
+// them where one is ErrInvalid, or has content that was erased, which is
+// ErrNotFound.
+func (b *bench) recordParts(ctx context.Context, submissions []record.Submission) error {
+	ledger, err := b.ledger(ctx)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	receipts, err := ledger.Recorder.Record(ctx, submissions)
+	if err != nil {
+		return err
 	}
 	for _, r := range receipts {
 		if !r.New {
-			return 0, fmt.Errorf("part %s is told already: %w", r.EventID, stemma.ErrConflict)
+			return fmt.Errorf("part %s is told already: %w", r.EventID, stemma.ErrConflict)
 		}
 	}
-	if err := b.relateLate(ctx, related, map[string]bool{s.Key(): true}, told.Observed); err != nil {
-		b.say(err.Error()) // the part is recorded
-	}
-	return max(1, told.First) + len(statements) - 1, nil
+	return nil
 }
 
 // localUser is the identity of whoever works on this machine.
@@ -468,12 +562,16 @@ const localUser = "user:local"
 // owner is the pseudonym of whoever works on this machine, or of whom the sessions
 // are said to be, as the vault made it: erasing the person destroys the link to it.
 func (b *bench) owner(ctx context.Context) (string, error) {
+	if b.ownerKnown != "" {
+		return b.ownerKnown, nil
+	}
 	v, err := openVault(ctx, b.spine)
 	if err != nil {
 		return "", err
 	}
 	defer v.Close()
-	return v.Pseudonym(ctx, cmp.Or(b.whose, localUser))
+	b.ownerKnown, err = v.Pseudonym(ctx, cmp.Or(b.whose, localUser))
+	return b.ownerKnown, err
 }
 
 func sessionsRead(all []*imported) []agent.Session {

@@ -198,7 +198,11 @@ func keepKeyStatement(ctx context.Context, dir string, s stemma.Statement, warn 
 	if err != nil {
 		return "", err
 	}
-	receipts, err := spine.recorder.Record(ctx, []record.Submission{{Envelope: b}})
+	err = keepCheckpoint(ctx, dir, spine)
+	var receipts []record.Receipt
+	if err == nil {
+		receipts, err = spine.recorder.Record(ctx, []record.Submission{{Envelope: b}})
+	}
 	if cerr := spine.close(); cerr != nil && err == nil {
 		warn(cerr.Error()) // what is recorded is durable all the same
 	}
@@ -214,6 +218,11 @@ func keepKeyStatement(ctx context.Context, dir string, s stemma.Statement, warn 
 
 // writeStatement puts an envelope into a folder, whole and durable.
 func writeStatement(folder, digest string, b []byte) error {
+	return writeKept(folder, digest+".dsse.json", b)
+}
+
+// writeKept puts a file into a folder, whole and durable.
+func writeKept(folder, name string, b []byte) error {
 	if err := makeDir(folder); err != nil {
 		return err
 	}
@@ -230,7 +239,7 @@ func writeStatement(folder, digest string, b []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(folder, digest+".dsse.json"))
+		err = os.Rename(f.Name(), filepath.Join(folder, name))
 	}
 	if err != nil {
 		return fmt.Errorf("write to %s: %v: %w", folder, reason(err), stemma.ErrUnavailable)

@@ -211,6 +211,9 @@ func kept(ctx context.Context, asked string, isDigest bool, b *bench) (evidence.
 	}
 	defer s.close()
 	archive := evidence.Archive{Store: s.evidence, Tree: s.tree, Keys: s.keys}
+	if archive.Earlier, err = keptCheckpoints(s.keys, func(string, error) {}); err != nil {
+		return evidence.Export{}, err
+	}
 	if isDigest {
 		p, err := archive.Envelope(ctx, asked)
 		if err == nil {

@@ -240,7 +240,12 @@ func checkKeys(fault func(record.Fault)) (int, error) {
 	}
 	public, err := readKeyFile(filepath.Join(dir, logPublicFile))
 	if err == nil {
-		_, err = tlog.NewKeys(public, nil, 0)
+		var of tlog.Keys
+		if of, err = tlog.NewKeys(public, nil, 0); err == nil {
+			_, err = keptCheckpoints(of, func(name string, err error) {
+				fault(record.Fault{Where: "keys/statements/" + name, Reason: err.Error()})
+			})
+		}
 	}
 	if err != nil {
 		if err := bad(logPublicFile, err); err != nil {

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
+	"github.com/stemma-dev/stemma"
+	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/tlog"
 )
 
@@ -41,4 +48,52 @@ func logKeysOf(logKey string, more ...string) (tlog.Keys, error) {
 		return tlog.Keys{}, err
 	}
 	return tlog.NewKeys(logKey, append(w.keys, more...), 0)
+}
+
+// checkpointEnding is that of the files, beside the statements about keys, with
+// the checkpoints that were kept when those were made.
+const checkpointEnding = ".checkpoint"
+
+// keepCheckpoint keeps what witnesses have seen of the log so far: a key is about
+// to be rotated or revoked, and what the log has by now is older than that.
+func keepCheckpoint(ctx context.Context, dir string, s *spine) error {
+	c, err := s.tree.Checkpoint(ctx, s.keys)
+	if errors.Is(err, stemma.ErrNotFound) || err == nil && len(c.Witnesses) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return writeKept(statementsDir(dir), attest.Digest(c.Raw)+checkpointEnding, c.Raw)
+}
+
+// keptCheckpoints gives the checkpoints that were kept, the smallest first. bad is
+// told of each that is none of this log.
+func keptCheckpoints(keys tlog.Keys, bad func(name string, err error)) ([]tlog.Checkpoint, error) {
+	dir, err := keysDir()
+	if err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(statementsDir(dir), "*"+checkpointEnding))
+	if err != nil {
+		return nil, err
+	}
+	var list []tlog.Checkpoint
+	for _, file := range files {
+		raw, err := readSmall(file, tlog.MaxCheckpoint)
+		if err != nil {
+			return nil, err
+		}
+		c, err := keys.Open(raw)
+		if name := attest.Digest(raw) + checkpointEnding; err == nil && filepath.Base(file) != name {
+			err = fmt.Errorf("its bytes are those of %s: %w", name, stemma.ErrInvalid)
+		}
+		if err != nil {
+			bad(filepath.Base(file), err)
+			continue
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b tlog.Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
+	return list, nil
 }

@@ -18,6 +18,9 @@ type Archive struct {
 	Store store.Evidence
 	Tree  *tlog.Tree
 	Keys  tlog.Keys
+	// Earlier are checkpoints that were kept from before, the smallest first. What
+	// one covers that a witness saw is proven by it, so that its time counts.
+	Earlier []tlog.Checkpoint
 }
 
 // Envelope gives the envelope with this digest in hex, with its proof. The
@@ -80,7 +83,14 @@ func (a Archive) piece(ctx context.Context, e store.Entry, head *tlog.Checkpoint
 	if e.Index >= head.Size {
 		return p, nil
 	}
-	proof, err := a.Tree.Prove(ctx, *head, e.Index)
+	by := *head
+	for _, c := range a.Earlier {
+		if e.Index < c.Size && c.Size <= head.Size && len(c.Witnesses) > 0 {
+			by = c
+			break
+		}
+	}
+	proof, err := a.Tree.ProveEarlier(ctx, by, head.Head, e.Index)
 	if err != nil {
 		return p, fmt.Errorf("proof of envelope %s: %w", p.Name, err)
 	}

@@ -120,10 +120,19 @@ func (t *Tree) Checkpoint(ctx context.Context, keys Keys) (Checkpoint, error) {
 // checkpoint. The error is ErrNotFound for an index past its end, and
 // ErrInvalid where the tiles do not have its root.
 func (t *Tree) Prove(ctx context.Context, c Checkpoint, index uint64) (Proof, error) {
+	return t.ProveEarlier(ctx, c, c.Head, index)
+}
+
+// ProveEarlier is Prove under a checkpoint that was kept from before, of a log
+// that has grown to now since: its files may not be there any more.
+func (t *Tree) ProveEarlier(ctx context.Context, c Checkpoint, now Head, index uint64) (Proof, error) {
 	if index >= c.Size {
 		return Proof{}, fmt.Errorf("index %d is past the end of %s: %w", index, c.Head, stemma.ErrNotFound)
 	}
-	hashes, err := sumdb.ProveRecord(int64(c.Size), int64(index), t.reader(ctx, c.Head))
+	if c.Size > now.Size {
+		return Proof{}, fmt.Errorf("%s is past the end of %s: %w", c.Head, now, stemma.ErrNotFound)
+	}
+	hashes, err := sumdb.ProveRecord(int64(c.Size), int64(index), t.reader(ctx, now))
 	if err != nil {
 		return Proof{}, proveError(fmt.Sprintf("prove index %d of %s", index, c.Head), err)
 	}

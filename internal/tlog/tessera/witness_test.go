@@ -1,10 +1,12 @@
 package tessera_test
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/tlog"
 	"github.com/stemma-dev/stemma/internal/tlog/tessera"
 	"github.com/stemma-dev/stemma/internal/tlog/witnesstest"
@@ -53,5 +55,44 @@ func TestWitnessCosigns(t *testing.T) {
 		if _, err := p.Verify(in[i], logOnly); err != nil {
 			t.Errorf("Verify without asking for a witness: %v", err)
 		}
+	}
+}
+
+// A checkpoint that was kept proves what it covers for as long as the log grows,
+// when the files that it was published with are gone.
+func TestProofUnderAnEarlierCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	signer, keys := logKey(t, "stemma.test/earlier")
+	var in []tlog.Digest
+	var kept []tlog.Checkpoint
+	for _, n := range []int{3, 297, 400} {
+		l := openLog(t, dir, signer)
+		in = add(t, l, in, n)
+		kept = append(kept, published(t, l, len(in)))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree := &tlog.Tree{Fetch: tlog.Folder(dir)}
+	now := kept[len(kept)-1].Head
+	for _, c := range kept {
+		for _, index := range []uint64{0, 2, 299, 699} {
+			p, err := tree.ProveEarlier(t.Context(), c, now, index)
+			if index >= c.Size {
+				if !errors.Is(err, stemma.ErrNotFound) {
+					t.Errorf("entry %d under %d entries: %v, want ErrNotFound", index, c.Size, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("entry %d under %d entries: %v", index, c.Size, err)
+			}
+			if got, err := p.Verify(in[index], keys); err != nil || got.Size != c.Size {
+				t.Errorf("entry %d under %d entries: proven at %d, %v", index, c.Size, got.Size, err)
+			}
+		}
+	}
+	if _, err := tree.ProveEarlier(t.Context(), kept[2], kept[1].Head, 0); !errors.Is(err, stemma.ErrNotFound) {
+		t.Errorf("a checkpoint from the future: %v, want ErrNotFound", err)
 	}
 }

@@ -66,7 +66,8 @@ of the agent before it.
 With --timeline, the changes that the session took part in are shown in the order
 of time: their commits, of people too, and between them the turns of all sessions
 of the commits and of the session's tree, and what sessions of one team said to
-one another. Of a session without a commit it is its tree.`,
+one another. Of a session without a commit it is its tree. Sessions that content
+joins with a commit count from a confidence of one half.`,
 		Example: "  stemma session show 0b5e6c1a\n  stemma session show 0b5e6c1a --prompts\n  stemma session show 0b5e6c1a --config\n  stemma session show 0b5e6c1a --timeline",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/agent"
+	"github.com/stemma-dev/stemma/internal/lineage"
 	"github.com/stemma-dev/stemma/internal/store"
 )
 
@@ -98,15 +99,10 @@ func linesText(l *stemma.Lines) string {
 func (b *bench) timelineOf(ctx context.Context, t agent.Tale) (*timeline, error) {
 	l := &timeline{of: t, keys: map[string]bool{t.Key: true}}
 	session := stemma.NodeID{Kind: stemma.KindSession, Key: t.Key}
-	mine := []stemma.NodeID{} // not nil, which is all nodes
-	for _, c := range t.Commits {
-		mine = append(mine, stemma.CommitID(c.Commit))
-	}
-	wrote, err := b.ends(ctx, store.EdgeQuery{To: []stemma.NodeID{session}, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}, from)
+	mine, err := b.ends(ctx, store.EdgeQuery{To: []stemma.NodeID{session}, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}, counted(from))
 	if err != nil {
 		return nil, err
 	}
-	mine = append(mine, wrote...)
 	changes, err := b.ends(ctx, store.EdgeQuery{From: mine, Kinds: []stemma.EdgeKind{stemma.EdgePartOf}}, to)
 	if err != nil {
 		return nil, err
@@ -123,7 +119,7 @@ func (b *bench) timelineOf(ctx context.Context, t agent.Tale) (*timeline, error)
 	}
 	ids := slices.AppendSeq([]stemma.NodeID{}, maps.Keys(commits)) // not nil, which is all nodes
 	slices.SortFunc(ids, stemma.NodeID.Compare)
-	writers, err := b.ends(ctx, store.EdgeQuery{From: ids, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}, to)
+	writers, err := b.ends(ctx, store.EdgeQuery{From: ids, Kinds: []stemma.EdgeKind{stemma.EdgeWrittenBy}}, counted(to))
 	if err != nil {
 		return nil, err
 	}
@@ -149,14 +145,28 @@ func (b *bench) timelineOf(ctx context.Context, t agent.Tale) (*timeline, error)
 func from(e stemma.Edge) stemma.NodeID { return e.From }
 func to(e stemma.Edge) stemma.NodeID   { return e.To }
 
-// ends gives one end of the edges that a query asks for, each once; never nil.
+// counted is the end of an edge that joins a session with a commit, none where
+// they are too little alike to count.
+func counted(end func(stemma.Edge) stemma.NodeID) func(stemma.Edge) stemma.NodeID {
+	return func(e stemma.Edge) stemma.NodeID {
+		if !(lineage.Join{Source: e.Source, Strength: e.Strength}).Counts() {
+			return stemma.NodeID{}
+		}
+		return end(e)
+	}
+}
+
+// ends gives one end of the edges that a query asks for, each once and none that
+// is empty; never nil.
 func (b *bench) ends(ctx context.Context, q store.EdgeQuery, end func(stemma.Edge) stemma.NodeID) ([]stemma.NodeID, error) {
 	ids := []stemma.NodeID{}
 	for e, err := range b.store.Edges(ctx, q) {
 		if err != nil {
 			return nil, fmt.Errorf("read the graph: %w", err)
 		}
-		ids = append(ids, end(e))
+		if id := end(e); id != (stemma.NodeID{}) {
+			ids = append(ids, id)
+		}
 	}
 	slices.SortFunc(ids, stemma.NodeID.Compare)
 	return slices.Compact(ids), nil

@@ -52,10 +52,12 @@ const enoughAlike = 0.5
 // joins it with them, or content does with a confidence of one half or more, or
 // it spawned one that counts.
 func (s *SessionWork) Counts() bool {
-	return len(s.Joined) == 0 || slices.ContainsFunc(s.Joined, func(j Join) bool {
-		return !j.ByContent() || j.Strength.Confidence >= enoughAlike
-	})
+	return len(s.Joined) == 0 || slices.ContainsFunc(s.Joined, Join.Counts)
 }
+
+// Counts reports whether a source says so, or content with a confidence of one half
+// or more.
+func (j Join) Counts() bool { return !j.ByContent() || j.Strength.Confidence >= enoughAlike }
 
 // IterationsOf counts what a change, or a commit, took, given its sessions.
 func IterationsOf(of string, sessions []*SessionWork) Iterations {

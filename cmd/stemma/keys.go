@@ -111,6 +111,8 @@ func (o *options) listKeys() error {
 		switch {
 		case k.Revoked != nil:
 			state = fmt.Sprintf("revoked from %s (%s)", rfc3339(*k.Revoked), plain(k.Reason))
+		case !k.Signs && k.Until == nil:
+			state = "made by a rotation that was stopped; the next one takes it"
 		case k.Until != nil:
 			state = "signed until " + rfc3339(*k.Until)
 		}

@@ -93,6 +93,9 @@ func Open(dir string, c Config) (*Key, error) {
 		return nil, err
 	}
 	k, err := current(dir)
+	if err == nil && k.Until != nil {
+		k, err = resumed(dir, k)
+	}
 	if !errors.Is(err, stemma.ErrNotFound) {
 		return k, err
 	}
@@ -104,10 +107,69 @@ func Open(dir string, c Config) (*Key, error) {
 	if k, err = current(dir); !errors.Is(err, stemma.ErrNotFound) {
 		return k, err
 	}
-	if k, err = generate(dir, c); err != nil {
+	if k, err = unfinished(dir); errors.Is(err, stemma.ErrNotFound) {
+		k, err = generate(dir, c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return k, setCurrent(dir, k.ID)
+}
+
+// resumed finishes a rotation that was killed when the key that signs had been
+// ended, and gives the key that signs then. While somebody rotates, the old one does.
+func resumed(dir string, k *Key) (*Key, error) {
+	unlock, err := tryLock(dir)
+	if err != nil || unlock == nil {
+		return k, err
+	}
+	defer unlock()
+	if err := finish(dir); err != nil {
+		return nil, err
+	}
+	return current(dir)
+}
+
+// finish carries a rotation to its end that was recorded, and then killed: the new
+// key signs, and what is over has no secret. The caller holds the lock.
+func finish(dir string) error {
+	k, err := current(dir)
+	if err != nil {
+		return err
+	}
+	if k.Until != nil {
+		made, err := unfinished(dir)
+		if errors.Is(err, stemma.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := setCurrent(dir, made.ID); err != nil {
+			return err
+		}
+	}
+	all, err := List(dir)
+	if err != nil {
+		return err
+	}
+	needed := make(map[string]bool)
+	for _, info := range all {
+		needed[info.ID] = info.Current || info.Until == nil
+	}
+	secrets, err := filepath.Glob(filepath.Join(escape(dir), prefix+"*"+keySuffix))
+	if err != nil {
+		return fmt.Errorf("keys in %s: %v: %w", dir, err, stemma.ErrInvalid)
+	}
+	for _, path := range secrets {
+		// One of which nothing is known was being made.
+		if id := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), prefix), keySuffix); !needed[id] {
+			if err := removeSecret(dir, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Current gives the key that signs. The error is ErrNotFound where none was made.
@@ -359,6 +421,9 @@ func Rotate(dir string, c Config, record func(Rotation) error) (Rotation, error)
 		return Rotation{}, err
 	}
 	defer unlock()
+	if err := finish(dir); err != nil {
+		return Rotation{}, err
+	}
 	old, err := current(dir)
 	if err != nil {
 		return Rotation{}, err

@@ -141,6 +141,86 @@ func TestDamagedKeysAreNamed(t *testing.T) {
 	}
 }
 
+// A process that is killed at any step of a rotation leaves nothing that the next
+// does not finish: one key signs, which has not ended, and no other has a secret.
+// Secrets of old keys once stayed for ever, and a key signed after its end.
+func TestRotationKilledAtAnyStep(t *testing.T) {
+	keep := filepath.Join(t.TempDir(), "keys")
+	first, err := filekey.Open(keep, filekey.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := func() string {
+		dir := filepath.Join(t.TempDir(), "keys")
+		files, err := filepath.Glob(filepath.Join(keep, "*"))
+		if err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+		for _, file := range files {
+			text, rerr := os.ReadFile(file)
+			err = errors.Join(err, rerr, os.WriteFile(filepath.Join(dir, filepath.Base(file)), text, 0o600))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	before := copied()
+	r, err := filekey.Rotate(keep, filekey.Config{}, func(filekey.Rotation) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldSecret, oldInfo, current := "signing-"+first.ID+".key", "signing-"+first.ID+".json", "signing.current"
+	for name, undo := range map[string][]string{
+		"the old secret is there":        {oldSecret},
+		"the old key signs":              {oldSecret, current},
+		"the old key has not ended":      {oldSecret, current, oldInfo},
+		"the first key, not yet current": nil,
+	} {
+		dir := copied()
+		for _, file := range undo {
+			text, err := os.ReadFile(filepath.Join(before, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if undo == nil {
+			if err := os.Remove(filepath.Join(dir, current)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k, err := filekey.Open(dir, filekey.Config{})
+		if err != nil || k.Until != nil || name != "the old key has not ended" && k.ID != r.New.ID {
+			t.Errorf("%s: Open = %+v, %v", name, k, err)
+			continue
+		}
+		// The next rotation is of the key that signs, whatever was left; a secret of
+		// which nothing is known yet never signed.
+		orphan := filepath.Join(dir, "signing-"+strings.Repeat("ab", 32)+".key")
+		if err := os.WriteFile(orphan, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := filekey.Rotate(dir, filekey.Config{}, func(filekey.Rotation) error { return nil }); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(orphan); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: a secret of no key is left: %v", name, err)
+		}
+		all, err := filekey.List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range all {
+			if info.Secret != info.Current || info.Current != (info.Until == nil) {
+				t.Errorf("%s: after the next rotation %s has a secret %t, signs %t, ends %v", name, info.ID[:8], info.Secret, info.Current, info.Until)
+			}
+		}
+	}
+}
+
 func TestRotate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "keys")
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -96,6 +96,19 @@ func lock(dir string) (func(), error) {
 	return func() { l.Unlock() }, nil
 }
 
+// tryLock is lock where nobody has it; else it gives nil.
+func tryLock(dir string) (func(), error) {
+	l := flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %v: %w", dir, err, stemma.ErrUnavailable)
+	}
+	if !ok {
+		return nil, nil
+	}
+	return func() { l.Unlock() }, nil
+}
+
 func denied(what, path string, err error) error {
 	return fmt.Errorf("%s %s: %v: %w", what, path, reason(err), stemma.ErrDenied)
 }

@@ -172,7 +172,7 @@ func (c *checking) holds() error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(stated)) {
-		c.say("vault hold "+id, "the log states it, and the vault does not have it")
+		c.say("vault hold "+id, "the log states it, and the vault does not have it; it holds all the same, and the next hold or erasure puts it back")
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ func (s *step) align(h hunk) {
 		was := s.old[h.from+o]
 		if same(old[o], now[n]) {
 			s.settle(h.at+n, was)
+			s.pair[h.at+n] = h.from + o
 			continue
 		}
 		s.settle(h.at+n, s.edited(was))

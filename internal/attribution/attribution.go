@@ -23,7 +23,7 @@ import (
 
 // Algorithm is the version of the rules of this package. It is part of every
 // row; rows of another version are computed again.
-const Algorithm = 6
+const Algorithm = 7
 
 // AgentEra is the default of [Rules.AgentEra], 2021-06-29 00:00 UTC: the day on
 // which the first coding assistant was shown to the public.
@@ -217,7 +217,7 @@ func (w *work) claimsByPath() map[string][]claimRef {
 
 // claimed attributes a file of which at least one source speaks.
 func (w *work) claimed(f git.FileDiff, of []claimRef, line *stemma.FileLines) {
-	layers, may := w.layers(f, of), w.may(f, of)
+	layers, may, open := w.layers(f, of), w.may(f, of), w.open(f, of)
 	speak := make([]claimRef, 0, len(layers))
 	at := 0
 	for _, r := range f.Ranges {
@@ -228,7 +228,10 @@ func (w *work) claimed(f git.FileDiff, of []claimRef, line *stemma.FileLines) {
 					speak = append(speak, claimRef{l.source, int(c)})
 				}
 			}
-			d := w.decide(speak, f.Path, n, line.Generated)
+			d := decision{class: stemma.ClassUnknown, owner: -1}
+			if len(speak) > 0 || line.Generated || !open[at] {
+				d = w.decide(speak, f.Path, n, line.Generated)
+			}
 			if d.class == stemma.ClassUnknown && !d.conflict {
 				w.mayHaveLine(may, at)
 			}
@@ -305,6 +308,31 @@ func (w *work) may(f git.FileDiff, of []claimRef) []layer {
 		layers = append(layers, l)
 	}
 	return layers
+}
+
+// open marks the added lines of a file of which a source says that nobody can
+// tell; nil where there are none.
+func (w *work) open(f git.FileDiff, of []claimRef) map[int]bool {
+	var open map[int]bool
+	for _, c := range of {
+		claim := w.claim(c)
+		if claim.Class != stemma.ClassUnknown || claim.Session >= 0 {
+			continue
+		}
+		line := slices.Repeat([]int32{-1}, f.Added)
+		for _, r := range claim.Ranges {
+			paint(line, f.Ranges, offsets(f), r, 0)
+		}
+		for at, mark := range line {
+			if mark == 0 {
+				if open == nil {
+					open = make(map[int]bool)
+				}
+				open[at] = true
+			}
+		}
+	}
+	return open
 }
 
 // mayHaveLine makes the sessions that a source names as possible writers of an

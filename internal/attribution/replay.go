@@ -2,6 +2,7 @@ package attribution
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"maps"
 	"slices"
 
@@ -21,7 +22,17 @@ type Replay struct {
 	marks   []Mark
 	grave   []run        // what was deleted, oldest first
 	person  map[int]bool // owners that are people, as far as they wrote
+	past    []whole      // what the file was before, oldest first
 }
+
+// whole is a file as it was once.
+type whole struct {
+	sum   [sha256.Size]byte
+	marks []Mark
+}
+
+// maxPast is how many earlier states are remembered whole.
+const maxPast = 64
 
 // Mark says who wrote a line.
 type Mark struct {
@@ -97,8 +108,28 @@ func (r *Replay) Step(content []byte, w Writer) {
 			s.marks[i] = w.mark()
 		}
 	}
+	s.alike()
+	if was := r.was(content); was != nil && w.Loose {
+		s.marks = was // git brought it back
+	}
+	r.past = append(r.past, whole{sha256.Sum256(r.content), r.marks})
+	if over := len(r.past) - maxPast; over > 0 {
+		r.past = slices.Delete(r.past, 0, over)
+	}
 	r.content, r.marks = content, s.marks
 	r.bury(s.deleted...)
+}
+
+// was gives who wrote the lines of content when the file was the same before; nil
+// where it was not.
+func (r *Replay) was(content []byte) []Mark {
+	sum := sha256.Sum256(content)
+	for _, p := range slices.Backward(r.past) {
+		if p.sum == sum {
+			return slices.Clone(p.marks)
+		}
+	}
+	return nil
 }
 
 func (r *Replay) bury(runs ...run) {
@@ -111,7 +142,7 @@ func (r *Replay) bury(runs ...run) {
 // Marks gives who wrote each line of content, which was made of the last state
 // by the writer: what a commit took of it. The replay stays where it is.
 func (r *Replay) Marks(content []byte, w Writer) []Mark {
-	c := &Replay{content: r.content, marks: r.marks, grave: slices.Clone(r.grave), person: maps.Clone(r.person)}
+	c := &Replay{content: r.content, marks: r.marks, grave: slices.Clone(r.grave), person: maps.Clone(r.person), past: slices.Clone(r.past)}
 	c.Step(content, w)
 	return slices.Clone(c.marks)
 }
@@ -147,7 +178,9 @@ type step struct {
 
 	marks   []Mark // of after
 	known   []bool // marks that are settled
-	changed []hunk
+	pair    []int  // of after: the line of before that it is, but for white space; or -1
+	hunks   []hunk // all places where the states differ
+	changed []hunk // those that more than white space makes differ
 	deleted []run
 }
 
@@ -155,7 +188,7 @@ func newStep(r *Replay, content []byte, w Writer) *step {
 	after := lines(content)
 	return &step{
 		before: lines(r.content), after: after, old: r.marks, writer: w, grave: r.grave, people: r.person,
-		marks: make([]Mark, len(after)), known: make([]bool, len(after)),
+		marks: make([]Mark, len(after)), known: make([]bool, len(after)), pair: slices.Repeat([]int{-1}, len(after)),
 	}
 }
 
@@ -184,6 +217,7 @@ func (s *step) match() {
 		case znkr.Match:
 			closing()
 			s.settle(j, s.old[i])
+			s.pair[j] = i
 			i++
 			j++
 		case znkr.Delete:
@@ -197,6 +231,7 @@ func (s *step) match() {
 		}
 	}
 	closing()
+	s.hunks = slices.Clone(s.changed)
 }
 
 func (s *step) settle(line int, m Mark) {
@@ -233,7 +268,7 @@ func (s *step) recall(pieces []run, least int) {
 	wanted := make(map[string]bool)
 	for _, h := range s.changed {
 		for n := h.at; n < h.end; n++ {
-			if !s.known[n] && telling(s.after[n]) {
+			if !s.known[n] && Telling(s.after[n]) {
 				wanted[string(s.after[n])] = true
 			}
 		}
@@ -257,7 +292,7 @@ func (s *step) recallHunk(h hunk, piece run, least int, wanted map[string]bool) 
 	flush := func() {
 		n := 0
 		for _, b := range block {
-			if telling(s.after[b[1]]) {
+			if Telling(s.after[b[1]]) {
 				n++
 			}
 		}
@@ -289,12 +324,12 @@ func (s *step) anchored(h hunk, piece [][]byte) [][2]int {
 	var old, now [][]byte
 	var from, to []int
 	for i, l := range piece {
-		if telling(l) {
+		if Telling(l) {
 			old, from = append(old, l), append(from, i)
 		}
 	}
 	for n := h.at; n < h.end; n++ {
-		if telling(s.after[n]) {
+		if Telling(s.after[n]) {
 			now, to = append(now, s.after[n]), append(to, n)
 		}
 	}
@@ -342,9 +377,9 @@ func (s *step) extend(pairs [][2]int, h hunk, piece [][]byte, pair [2]int) [][2]
 	return pairs
 }
 
-// telling reports whether a line has enough in it to be told from others: a
+// Telling reports whether a line has enough in it to be told from others: a
 // lone bracket or "return err" is everywhere.
-func telling(line []byte) bool {
+func Telling(line []byte) bool {
 	letters := 0
 	for _, c := range line {
 		if c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 {
@@ -374,13 +409,13 @@ func (s *step) indented() {
 	var from, to []int
 	for _, h := range s.changed {
 		for i := h.from; i < h.to; i++ {
-			if telling(s.before[i]) {
+			if Telling(s.before[i]) {
 				text, _ := squeeze(s.before[i : i+1])
 				old, from = append(old, text), append(from, i)
 			}
 		}
 		for n := h.at; n < h.end; n++ {
-			if telling(s.after[n]) && !s.known[n] {
+			if Telling(s.after[n]) && !s.known[n] {
 				text, _ := squeeze(s.after[n : n+1])
 				now, to = append(now, text), append(to, n)
 			}
@@ -393,6 +428,7 @@ func (s *step) indented() {
 		switch e.Op {
 		case znkr.Match:
 			s.settle(to[j], s.old[from[i]])
+			s.pair[to[j]] = from[i]
 			i++
 			j++
 		case znkr.Delete:
@@ -403,8 +439,9 @@ func (s *step) indented() {
 	}
 }
 
-// told settles lines that something else tells of. What stands beside them and
-// has too little in it to be told from others may be whose they are.
+// told settles lines that something else tells of. A line that has too little in it
+// to be told from others may be whose it tells, and so may those beside a line that
+// is told.
 func (s *step) told() {
 	if s.writer.Told == nil {
 		return
@@ -416,7 +453,9 @@ func (s *step) told() {
 				continue
 			}
 			if m, ok := s.writer.Told(s.after[n]); ok {
-				s.settle(n, m)
+				if Telling(s.after[n]) {
+					s.settle(n, m)
+				}
 				by = append(append(by, m.May...), m.Owner)
 			}
 		}
@@ -427,7 +466,7 @@ func (s *step) told() {
 		slices.Sort(by)
 		may := slices.Compact(append(by, s.writer.May...))
 		for n := h.at; n < h.end; n++ {
-			if !s.known[n] && !telling(s.after[n]) {
+			if !s.known[n] && !Telling(s.after[n]) {
 				s.settle(n, Mark{Owner: Nobody, Edited: Base, May: may})
 			}
 		}
@@ -465,6 +504,9 @@ func (s *step) reflow(h hunk) bool {
 			}
 		}
 		s.settle(n, s.old[h.from+best])
+		if starts[best] == from && starts[best+1] == to {
+			s.pair[n] = h.from + best
+		}
 	}
 	s.blank(h)
 	return true

@@ -50,6 +50,45 @@ func TestReplay(t *testing.T) {
 	}{
 		{"an agent adds lines", "one\ntwo\n", []state{{"one\nfresh line\ntwo\n", by(claud)}}, "base one\nclaud fresh line\nbase two\n"},
 		{
+			"a line beside its like may be either", "", []state{
+				{"one line\n}\nlast line\n", by(ada)},
+				{"one line\n}\nnew line\n}\nlast line\n", by(claud)},
+			}, "ada one line\n? }\nclaud new line\n? }\nada last line\n",
+		},
+		{
+			"what a writer adds in one piece holds its own lines", "", []state{
+				{"one line\n}\nlast line\n", by(ada)},
+				{"one line\n}\nnew line\n}\nsecond line\n}\nlast line\n", by(claud)},
+			}, "ada one line\n? }\nclaud new line\nclaud }\nclaud second line\n? }\nada last line\n",
+		},
+		{
+			"of lines that went, the one that stays may be either", "", []state{
+				{"one line\n}\n", by(ada)},
+				{"one line\n}\n\tmiddle\n}\nlast line\n", by(claud)},
+				{"one line\n}\nlast line\n", by(ada)},
+			}, "ada one line\n? }\nclaud last line\n",
+		},
+		{
+			"a formatter does not tell which of two is which", "", []state{
+				{"first line\n}\nlast line\n", by(claud)},
+				{"\tfirst line\n\t}\n}\n\tlast line\n", between(ada)},
+			}, "claud \tfirst line\n? \t}\n? }\nclaud \tlast line\n",
+		},
+		{
+			"a line told from all others is walked past by no other way", "", []state{
+				{"}\nwall of text\n", by(claud)},
+				{"}\nwall of text\n}\n", by(ada)},
+			}, "claud }\nclaud wall of text\nada }\n",
+		},
+		{
+			"a file that git brings back is what it was", "", []state{
+				{"one line\n}\nlast line\n", by(ada)},
+				{"one line\n}\n", by(claud)},
+				{"one line\n}\nlast line\n}\n", by(claud)},
+				{"one line\n}\nlast line\n", between(codex)},
+			}, "ada one line\nada }\nada last line\n",
+		},
+		{
 			"a person edits an agent's line", "", []state{
 				{"total := price * count\nreturn total\n", by(claud)},
 				{"total := price * count * tax\nreturn total\n", between(ada)},

@@ -2,12 +2,61 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 )
 
 // extras are stories beside the numbered ones: what happens to refs, reflogs,
 // hooks and notes.
 var extras = []told{
+	{"alike: a bracket is deleted and another written beside it: git takes the new one for the old one", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one(first)", "}", "omega := two(second)")
+		s.commit("s1's work")
+		s.agent("s2", "a.go", "alpha := one(first)", "omega := two(second)")
+		s.agent("s2", "a.go", "alpha := one(first)", "beta := three(third)", "}", "gamma := four(fourth)", "omega := two(second)")
+		s.commit("s2's work")
+		s.want("a.go", "s1: alpha := one(first)", "s2: beta := three(third)", "?: }", "s2: gamma := four(fourth)", "s1: omega := two(second)")
+	}},
+	{"alike: the same, and the first commit was synced before", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one(first)", "}", "omega := two(second)")
+		first := s.commit("s1's work")
+		s.want("a.go", "s1: alpha := one(first)", "s1: }", "s1: omega := two(second)")
+		s.agent("s2", "a.go", "alpha := one(first)", "omega := two(second)")
+		s.agent("s2", "a.go", "alpha := one(first)", "beta := three(third)", "}", "gamma := four(fourth)", "omega := two(second)")
+		s.commit("s2's work")
+		s.want("a.go", "s1: alpha := one(first)", "s2: beta := three(third)", "?: }", "s2: gamma := four(fourth)", "s1: omega := two(second)")
+		if note := s.note(first); !strings.Contains(note, `"alike":true`) {
+			s.t.Errorf("the note on the first commit does not say which line it takes back: %s", note)
+		}
+	}},
+	{"alike: the same, rebased onto another base", func(s *story) {
+		s.git("switch", "-qc", "side")
+		s.agent("s1", "a.go", "alpha := one(first)", "}", "omega := two(second)")
+		s.commit("s1's work")
+		s.agent("s2", "a.go", "alpha := one(first)", "omega := two(second)")
+		s.agent("s2", "a.go", "alpha := one(first)", "beta := three(third)", "}", "gamma := four(fourth)", "omega := two(second)")
+		s.commit("s2's work")
+		s.git("switch", "-q", "main")
+		s.put("b.go", "mine := byHand(two)")
+		s.commit("meanwhile")
+		s.git("switch", "-q", "side")
+		s.git("rebase", "-q", "main")
+		s.want("a.go", "s1: alpha := one(first)", "s2: beta := three(third)", "?: }", "s2: gamma := four(fourth)", "s1: omega := two(second)")
+	}},
+	{"alike: one of two blank lines is deleted, by whom it was not written", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one(first)", "", "omega := two(second)")
+		s.put("a.go", "alpha := one(first)", "", "", "omega := two(second)")
+		s.commit("a blank line more")
+		s.want("a.go", "s1: alpha := one(first)", "?: ", "?: ", "s1: omega := two(second)")
+	}},
+	{"alike: a whole block in one piece, its inner brackets are known", func(s *story) {
+		s.agent("s1", "a.go", "func first() {", "}", "", "func last() {", "}")
+		s.commit("s1's work")
+		s.agent("s2", "a.go", "func first() {", "}", "", "func middle() {", "\tif x {", "\t}", "}", "", "func last() {", "}")
+		s.commit("s2's work")
+		// Which of the brackets and blank lines at its ends are new nobody can tell.
+		s.want("a.go", "s1: func first() {", "?: }", "?: ", "s2: func middle() {", "s2: \tif x {", "s2: \t}", "?: }", "?: ", "s1: func last() {", "s1: }")
+	}},
 	{"extra: notes made one by one are those made at once", func(s *story) {
 		s.agent("s1", "a.go", "alpha := one()", "beta := two()")
 		one := s.commit("one")

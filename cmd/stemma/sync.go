@@ -21,6 +21,7 @@ import (
 	"github.com/stemma-dev/stemma/internal/capture"
 	"github.com/stemma-dev/stemma/internal/git"
 	"github.com/stemma-dev/stemma/internal/live"
+	"github.com/stemma-dev/stemma/internal/notes"
 	"github.com/stemma-dev/stemma/internal/record"
 	"github.com/stemma-dev/stemma/internal/spool"
 )
@@ -189,9 +190,16 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		b.say(fmt.Sprintf("the notes name no checkpoint: %v", err)) // they stand all the same
 	}
 	write, doubt := make(map[string][]byte), make(map[string][]string)
+	alike := make(map[string][]capture.Twin)
 	for r, err := range capture.Attribute(ctx, cfg, open) {
 		if err != nil {
 			return done, err
+		}
+		for _, l := range r.Alike {
+			alike[l.Commit] = append(alike[l.Commit], l)
+		}
+		if r.Empty {
+			continue
 		}
 		for _, g := range r.Evidence.Problems {
 			done.Gaps[g]++
@@ -204,15 +212,21 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		if err != nil {
 			return done, err
 		}
+		if blob, err = withdrawAgain(blob, old); err != nil {
+			return done, err
+		}
 		if sameNote(old, blob) {
 			done.Same++
 			continue
 		}
 		write[r.Commit] = blob
-		done.Commits = append(done.Commits, syncedOf(r))
+		done.Commits = append(done.Commits, syncedOf(r.Commit, r.Evidence))
 		for tree, paths := range r.Doubt {
 			doubt[tree] = append(doubt[tree], paths...)
 		}
+	}
+	if err := b.withdraw(ctx, tip, alike, write, &done); err != nil {
+		return done, err
 	}
 	if dry {
 		return done, nil
@@ -225,6 +239,38 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 		}
 	}
 	return done, b.repo.AddNotes(ctx, ownNotes, write, git.Signature{Name: "stemma", Time: time.Now().Unix()})
+}
+
+// withdraw takes back of earlier commits the lines that later ones made alike to
+// others: in the notes that are to be written, and in those that stand.
+func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]capture.Twin, write map[string][]byte, done *synced) error {
+	for _, commit := range slices.Sorted(maps.Keys(alike)) {
+		blob, ok := write[commit]
+		if !ok {
+			var err error
+			if blob, err = b.ownNote(ctx, tip, commit); err != nil {
+				return err
+			}
+		}
+		if blob == nil {
+			continue // nothing was captured of it
+		}
+		blob, said, err := withdrawLines(blob, alike[commit])
+		if err != nil {
+			return err
+		}
+		if blob == nil {
+			continue // they are unknown already
+		}
+		write[commit] = blob
+		at := slices.IndexFunc(done.Commits, func(c syncedCommit) bool { return c.Commit == commit })
+		if at < 0 {
+			at, done.Same = len(done.Commits), done.Same-1
+			done.Commits = append(done.Commits, syncedCommit{})
+		}
+		done.Commits[at] = syncedOf(commit, said)
+	}
+	return nil
 }
 
 // lookTime is how long after a commit the look of git's hook, which runs in the
@@ -512,14 +558,18 @@ func (b *bench) commitsSince(ctx context.Context, since time.Time) ([]string, er
 	return commits, nil
 }
 
-func syncedOf(r capture.Result) syncedCommit {
-	c := syncedCommit{Commit: r.Commit, Sessions: []string{}}
-	seen := make(map[[2]int]bool) // several sessions may have written one unknown line
-	for _, claim := range r.Evidence.Claims {
+func syncedOf(commit string, e notes.Evidence) syncedCommit {
+	c := syncedCommit{Commit: commit, Sessions: []string{}}
+	type place struct {
+		path string
+		line int
+	}
+	seen := make(map[place]bool) // several sessions may have written one unknown line
+	for _, claim := range e.Claims {
 		for _, ranges := range claim.Ranges {
 			for n := ranges.Start; n <= ranges.End; n++ {
 				if claim.Class == stemma.ClassUnknown {
-					k := [2]int{len(claim.Path), n}
+					k := place{claim.Path, n}
 					if seen[k] {
 						continue
 					}
@@ -529,7 +579,7 @@ func syncedOf(r capture.Result) syncedCommit {
 			}
 		}
 	}
-	for _, s := range r.Evidence.Sessions {
+	for _, s := range e.Sessions {
 		c.Sessions = append(c.Sessions, stemma.SessionID(s.Agent, s.ID).Key)
 	}
 	return c

@@ -537,6 +537,44 @@ func capturedNote(r capture.Result, algorithm int, checkpoint string) ([]byte, e
 	return native.Encode(n)
 }
 
+// withdrawLines makes lines of a note unknown in whose place others may stand, and
+// gives the note and what it says then; nil where it changes nothing.
+func withdrawLines(blob []byte, twins []capture.Twin) ([]byte, notes.Evidence, error) {
+	lines := make([]native.Twin, len(twins))
+	for i, t := range twins {
+		lines[i] = native.Twin{Path: t.Path, Line: t.Line, Session: t.Session, Person: t.Person}
+	}
+	return withdraw(blob, lines)
+}
+
+func withdraw(blob []byte, lines []native.Twin) ([]byte, notes.Evidence, error) {
+	n, err := native.Decode(blob)
+	if err != nil {
+		return nil, notes.Evidence{}, nil // index counts notes that can not be read
+	}
+	if !native.Withdraw(&n, lines) {
+		return nil, notes.Evidence{}, nil
+	}
+	if blob, err = native.Encode(n); err != nil {
+		return nil, notes.Evidence{}, err
+	}
+	e, err := native.Source{}.Decode("", blob)
+	return blob, e, err
+}
+
+// withdrawAgain takes back of a note what the one before it had taken back.
+func withdrawAgain(blob, old []byte) ([]byte, error) {
+	n, err := native.Decode(old)
+	if err != nil {
+		return blob, nil // there was none, or it can not be read
+	}
+	again, _, err := withdraw(blob, native.Withdrawn(n))
+	if again == nil {
+		return blob, err
+	}
+	return again, err
+}
+
 // sameNote reports whether two notes of stemma's say the same.
 func sameNote(a, b []byte) bool { return native.Same(a, b) }
 

@@ -58,6 +58,13 @@ type Result struct {
 	// seen whole: those of which lines are unknown, and others that were at work. A
 	// look at them now tells what is written later from that.
 	Doubt map[string][]string
+	// Alike are lines of earlier commits that the commit wrote anew, or took away,
+	// beside their like: git takes the one for the other, and from here on a line
+	// that git gives to them may be another.
+	Alike []Twin
+	// Empty says that nothing was captured of the lines that the commit added:
+	// Evidence has none, and Alike alone tells something.
+	Empty bool
 }
 
 // Attribute attributes these commits, in the order of their times, and leaves
@@ -71,46 +78,71 @@ func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Resu
 			fail(err)
 			return
 		}
-		w := &work{Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string), replaced: make(map[string]string)}
+		w := &work{
+			Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string), replaced: make(map[string]string),
+			asked: make(map[string]map[string]bool), marks: make(map[string]map[string]gitsMarks),
+		}
 		if err := w.readReflog(ctx); err != nil {
 			fail(err)
 			return
 		}
-		var all []*git.Commit
-		for _, id := range commits {
-			c, err := cfg.Repo.Commit(ctx, id)
-			if errors.Is(err, stemma.ErrNotFound) {
-				continue // gone meanwhile
-			}
-			if err != nil {
-				fail(err)
-				return
-			}
-			if c.Problem == "" {
-				all = append(all, c)
-			}
+		all, diffs, err := w.readCommits(ctx, commits)
+		if err != nil {
+			fail(err)
+			return
 		}
-		slices.SortStableFunc(all, func(a, b *git.Commit) int { return cmp.Compare(a.Committer.Time, b.Committer.Time) })
-		diffs := make(map[string]git.Diff, len(all))
-		for d, err := range cfg.Repo.Added(ctx, ids(all), 2) {
-			if err != nil {
-				fail(err)
-				return
-			}
-			diffs[d.Commit] = d
+		all, err = w.withParents(ctx, all, diffs)
+		if err != nil {
+			fail(err)
+			return
 		}
 		for _, c := range all {
-			r, any, err := w.commit(ctx, c, diffs[c.ID])
-			if err != nil {
-				fail(fmt.Errorf("commit %s: %w", c.ID, err))
-				return
+			if d, ok := diffs[c.ID]; ok {
+				r, any, err := w.commit(ctx, c, d)
+				if err != nil {
+					fail(fmt.Errorf("commit %s: %w", c.ID, err))
+					return
+				}
+				if any && !yield(r, nil) {
+					return
+				}
 			}
-			if any && !yield(r, nil) {
+			if err := w.remember(ctx, c, diffs[c.ID]); err != nil {
+				fail(fmt.Errorf("commit %s: %w", c.ID, err))
 				return
 			}
 		}
 	}
 }
+
+// readCommits reads those of the commits that are there, in the order of their
+// times, and what they changed.
+func (w *work) readCommits(ctx context.Context, commits []string) ([]*git.Commit, map[string]git.Diff, error) {
+	var all []*git.Commit
+	for _, id := range commits {
+		c, err := w.Repo.Commit(ctx, id)
+		if errors.Is(err, stemma.ErrNotFound) {
+			continue // gone meanwhile
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.Problem == "" {
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, byTime)
+	diffs := make(map[string]git.Diff, len(all))
+	for d, err := range w.Repo.Patches(ctx, ids(all), 2) {
+		if err != nil {
+			return nil, nil, err
+		}
+		diffs[d.Commit] = d
+	}
+	return all, diffs, nil
+}
+
+func byTime(a, b *git.Commit) int { return cmp.Compare(a.Committer.Time, b.Committer.Time) }
 
 func ids(commits []*git.Commit) iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -127,9 +159,11 @@ type work struct {
 	Config
 	*timeline
 	files    map[place]*file
-	actions  map[string]string // of reflogs, by the commit they made
-	replaced map[string]string // what was there before it
-	tips     []string          // commits that refs and reflogs name
+	actions  map[string]string               // of reflogs, by the commit they made
+	replaced map[string]string               // what was there before it
+	tips     []string                        // commits that refs and reflogs name
+	asked    map[string]map[string]bool      // paths by commit: a child of it changed them
+	marks    map[string]map[string]gitsMarks // of these
 }
 
 // readReflog reads how commits came about, and what there is beside a branch.
@@ -182,6 +216,8 @@ type file struct {
 	since  time.Time // from when on what is not committed at began can be
 	next   int       // index of the first state that was not replayed
 	told   int       // pieces of the replay that other files know
+	looked look      // of marks: see marksOf
+	marks  []attribution.Mark
 }
 
 // maxBlob is the size in bytes over which a file in git is not replayed: more
@@ -207,10 +243,13 @@ func (w *work) sessionOf(owner int) (session int, told bool) {
 	}
 }
 
+// madeUntil is until when what was seen counts for a commit: commits are stamped
+// in seconds, and what was seen in the same one counts.
+func madeUntil(c *git.Commit) time.Time { return time.Unix(c.Committer.Time+1, 0).Add(-1) }
+
 // commit attributes one commit.
 func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, bool, error) {
-	// Commits are stamped in seconds: what was seen in the same one counts.
-	until := time.Unix(c.Committer.Time+1, 0).Add(-1)
+	until := madeUntil(c)
 	e := &evidence{work: w, commit: c, until: until, gaps: make(map[string]bool), input: sha256.New()}
 	if len(c.Parents) > 0 {
 		parent, err := w.Repo.Commit(ctx, c.Parents[0])
@@ -223,10 +262,13 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 	}
 	var touched []place
 	for _, f := range d.Files {
-		if f.Added == 0 || len(f.Ranges) == 0 {
+		if len(f.Ranges) == 0 && len(f.Hunks) == 0 {
 			continue
 		}
 		p, ok := w.where(f.Path, until)
+		if !ok && f.Added == 0 {
+			continue
+		}
 		if session, in := w.within(f.Path, until); !ok && in {
 			if err := e.inside(ctx, f, session); err != nil {
 				return Result{}, false, err
@@ -257,7 +299,10 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 		if err != nil {
 			return Result{}, false, err
 		}
-		e.claim(want, content)
+		marks := e.claim(want, content)
+		if err := e.alike(ctx, want.diff, content, marks); err != nil {
+			return Result{}, false, err
+		}
 	}
 	if left, err := e.leave(ctx, d); err != nil || left {
 		return Result{}, false, err

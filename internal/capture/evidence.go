@@ -38,6 +38,7 @@ type evidence struct {
 	doubts map[string][]string
 	input  hashed
 	other  elsewhere
+	twins  []Twin // see Result.Alike
 }
 
 // maxDoubt is how many files of a work tree are looked at for one doubt.
@@ -71,17 +72,19 @@ func (w *work) lately(tree string) []string {
 	return paths[:min(len(paths), maxDoubt)]
 }
 
-// claim claims the added lines of one file.
-func (e *evidence) claim(want wanted, content []byte) {
+// claim claims the added lines of one file, and gives who wrote each of its lines.
+func (e *evidence) claim(want wanted, content []byte) []attribution.Mark {
 	f, states := e.files[want.place], e.states[want.place]
 	for _, s := range states[:f.next] {
 		fmt.Fprintf(e.input, "%q %d %s %s\n", want.place.path, s.at.UnixNano(), s.phase, s.file.Blob)
 	}
 	w := e.between(want.place, f.from, e.until)
-	if w.fault != "" {
+	if w.fault != "" && want.diff.Added > 0 {
 		e.doubt(want.place)
 	}
-	e.addMarks(want.diff, f.replay.Marks(content, w.Writer), w.fault)
+	marks := f.replay.Marks(content, w.Writer)
+	e.addMarks(want.diff, marks, w.fault)
+	return marks
 }
 
 // addMarks claims the added lines of a file by their marks.
@@ -177,8 +180,8 @@ func (e *evidence) named(s notes.Session) notes.Session {
 
 // result gives the evidence, and false where there is none.
 func (e *evidence) result() (Result, bool, error) {
-	if len(e.want) == 0 && len(e.claims) == 0 {
-		return Result{}, false, nil
+	if len(e.claims) == 0 && !slices.ContainsFunc(e.want, func(w wanted) bool { return w.diff.Added > 0 }) {
+		return Result{Commit: e.commit.ID, Alike: e.twins, Empty: true}, len(e.twins) > 0, nil
 	}
 	out := notes.Evidence{Source: "stemma", Whole: -1, Claims: e.claims, Problems: slices.Sorted(maps.Keys(e.gaps))}
 	// Only the sessions that the claims name, in the order of the claims.
@@ -194,5 +197,5 @@ func (e *evidence) result() (Result, bool, error) {
 		}
 		out.Claims[i].Session = number[s]
 	}
-	return Result{Commit: e.commit.ID, Evidence: out, Input: hex.EncodeToString(e.input.Sum(nil)), Uncompared: e.uncompared(), Doubt: e.doubts}, true, nil
+	return Result{Commit: e.commit.ID, Evidence: out, Input: hex.EncodeToString(e.input.Sum(nil)), Uncompared: e.uncompared(), Doubt: e.doubts, Alike: e.twins}, true, nil
 }

@@ -58,7 +58,8 @@ type Claim struct {
 	Path   string // bytes as git has them
 	Ranges []Range
 	// Class is that of the lines; unknown says that the session may have written
-	// them, and decides nothing.
+	// them, and decides nothing. Without a session it says that nobody can tell, from
+	// another commit that this one may be a rewrite of neither.
 	Class   stemma.Class
 	Session int // index into Sessions, or -1 where no session is named
 	// Person is the source's own opaque id of the person who wrote the lines,

@@ -95,6 +95,9 @@ type Part struct {
 	Observed bool  // the person's editor reported it
 	Told     bool  // the session's transcript tells it, and no hook
 	May      []int // sessions that may have written unknown lines
+	// Alike says of unknown lines that they were known, until a later commit wrote
+	// or took away lines like them beside them: see [Withdraw].
+	Alike bool
 }
 
 // fileJSON and partJSON are File and Part as they are written.
@@ -112,6 +115,7 @@ type partJSON struct {
 	Observed bool         `json:"observed,omitempty"`
 	Told     bool         `json:"told,omitempty"`
 	May      []int        `json:"may,omitempty"`
+	Alike    bool         `json:"alike,omitempty"`
 }
 
 // MarshalJSON writes the file as in doc/notes.md.
@@ -121,7 +125,7 @@ func (f File) MarshalJSON() ([]byte, error) {
 		j.Path, j.PathBytes = "", base64.StdEncoding.EncodeToString([]byte(f.Path))
 	}
 	for _, p := range f.Own {
-		part := partJSON{Ranges: formatRanges(p.Ranges), Class: p.Class, Observed: p.Observed, Told: p.Told, May: p.May}
+		part := partJSON{Ranges: formatRanges(p.Ranges), Class: p.Class, Observed: p.Observed, Told: p.Told, May: p.May, Alike: p.Alike}
 		if p.Session >= 0 {
 			part.Session = &p.Session
 		}
@@ -151,7 +155,7 @@ func (f *File) UnmarshalJSON(text []byte) error {
 		return fmt.Errorf("path %q", f.Path)
 	}
 	for _, p := range j.Lines {
-		part := Part{Class: p.Class, Session: -1, Person: -1, Observed: p.Observed, Told: p.Told, May: p.May}
+		part := Part{Class: p.Class, Session: -1, Person: -1, Observed: p.Observed, Told: p.Told, May: p.May, Alike: p.Alike}
 		var err error
 		if part.Ranges, err = parseRanges(p.Ranges); err != nil {
 			return fmt.Errorf("%q: %w", f.Path, err)
@@ -322,6 +326,124 @@ func said(blob []byte) []byte {
 	return text
 }
 
+// Twin is a line of a file in whose place another may stand by now, and who wrote
+// that: a session, a person by his pseudonym, or nobody knows.
+type Twin struct {
+	Path    string
+	Line    int
+	Session string // key of the session
+	Person  string
+}
+
+// Withdrawn gives the lines of a note that are unknown because others like them
+// came to stand beside them.
+func Withdrawn(n Note) []Twin {
+	var all []Twin
+	for _, f := range n.Files {
+		for _, p := range f.Own {
+			if !p.Alike {
+				continue
+			}
+			for _, r := range p.Ranges {
+				for line := r.Start; line <= r.End; line++ {
+					all = append(all, Twin{Path: f.Path, Line: line})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Withdraw makes known lines of a note unknown, unless the other line is of the
+// same session or person: the session that had a line may have written it. It
+// reports whether that changed the note. Lines that it does not know are left
+// alone; to withdraw again changes nothing.
+func Withdraw(n *Note, lines []Twin) bool {
+	changed := false
+	for i := range n.Files {
+		f := &n.Files[i]
+		for _, t := range lines {
+			if t.Path == f.Path {
+				changed = n.withdraw(f, t) || changed
+			}
+		}
+	}
+	return changed
+}
+
+func (n *Note) withdraw(f *File, t Twin) bool {
+	for i := range f.Own {
+		p := &f.Own[i]
+		at, ok := slices.BinarySearchFunc(p.Ranges, t.Line, func(r notes.Range, line int) int {
+			switch {
+			case r.End < line:
+				return -1
+			case r.Start > line:
+				return 1
+			default:
+				return 0
+			}
+		})
+		if !ok || p.Class == stemma.ClassUnknown {
+			continue
+		}
+		if n.by(p, t) {
+			return false
+		}
+		alike := Part{Ranges: []notes.Range{{Start: t.Line, End: t.Line}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
+		if p.Session >= 0 {
+			alike.May = []int{p.Session}
+		}
+		r := p.Ranges[at]
+		var rest []notes.Range
+		if r.Start < t.Line {
+			rest = append(rest, notes.Range{Start: r.Start, End: t.Line - 1})
+		}
+		if t.Line < r.End {
+			rest = append(rest, notes.Range{Start: t.Line + 1, End: r.End})
+		}
+		p.Ranges = slices.Replace(p.Ranges, at, at+1, rest...)
+		if len(p.Ranges) == 0 {
+			f.Own = slices.Delete(f.Own, i, i+1)
+		}
+		f.addAlike(alike)
+		return true
+	}
+	return false
+}
+
+// by reports whether the lines of a part are of whoever wrote the other line.
+func (n *Note) by(p *Part, t Twin) bool {
+	switch p.Class {
+	case stemma.ClassAI:
+		s := n.Sessions[p.Session]
+		return t.Session != "" && stemma.SessionID(s.Agent, s.ID).Key == t.Session
+	case stemma.ClassHuman:
+		return t.Person != "" && p.Person >= 0 && n.People[p.Person] == t.Person
+	default:
+		return false
+	}
+}
+
+// addAlike adds a line to those that are alike and may be of the same session, in
+// the same place whichever line came first.
+func (f *File) addAlike(a Part) {
+	line := a.Ranges[0].Start
+	for i := range f.Own {
+		p := &f.Own[i]
+		if p.Alike && slices.Equal(p.May, a.May) {
+			at, _ := slices.BinarySearchFunc(p.Ranges, line, func(r notes.Range, line int) int { return cmp.Compare(r.Start, line) })
+			p.Ranges = slices.Insert(p.Ranges, at, a.Ranges[0])
+			return
+		}
+	}
+	at := len(f.Own)
+	for at > 0 && f.Own[at-1].Alike && slices.Compare(f.Own[at-1].May, a.May) > 0 {
+		at--
+	}
+	f.Own = slices.Insert(f.Own, at, a)
+}
+
 // Choose says which of two notes on one commit stays, the same in every order: the
 // one that can be read, then the one with fewer gaps, then the one that says
 // more, then the smaller by its bytes; of two that say the same, that with the
@@ -380,6 +502,9 @@ func (Source) Decode(_ string, blob []byte) (notes.Evidence, error) {
 	for _, f := range n.Files {
 		for _, p := range f.Own {
 			if p.Class == stemma.ClassUnknown {
+				if p.Alike {
+					e.Claims = append(e.Claims, notes.Claim{Path: f.Path, Ranges: p.Ranges, Class: p.Class, Session: -1, Strength: told(stemma.Inferred, MethodOpen, 0)})
+				}
 				for _, s := range p.May {
 					e.Claims = append(e.Claims, notes.Claim{
 						Path: f.Path, Ranges: p.Ranges, Class: p.Class, Session: s, Strength: told(stemma.Inferred, MethodOpen, 0),

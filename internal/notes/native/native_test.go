@@ -2,6 +2,8 @@ package native
 
 import (
 	"errors"
+	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -162,5 +164,76 @@ func TestChoiceOfTwoNotesIsTheSameInEveryOrder(t *testing.T) {
 	}
 	if !Same(at("9"), at("10")) || Same(at("9"), more) || Same(whole, broken) {
 		t.Error("two notes are the same where they say the same, whatever their checkpoints")
+	}
+}
+
+// TestLinesAreTakenBack is about lines that a later commit made alike to others:
+// whichever comes first, and however often, the note is the same, and what is known
+// to be of the same writer stays.
+func TestLinesAreTakenBack(t *testing.T) {
+	note := func() Note {
+		return Note{
+			Algorithm: 7, Input: "00", Sessions: []Session{{Agent: "claude-code", ID: "s1"}, {Agent: "codex", ID: "s2"}}, People: []string{"ada"},
+			Files: []File{
+				{Path: "a.go", Own: []Part{
+					{Ranges: []notes.Range{{Start: 1, End: 4}, {Start: 9, End: 9}}, Class: stemma.ClassAI, Session: 0, Person: -1},
+					{Ranges: []notes.Range{{Start: 5, End: 5}}, Class: stemma.ClassHuman, Session: -1, Person: 0},
+					{Ranges: []notes.Range{{Start: 6, End: 6}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, May: []int{1}},
+				}},
+				{Path: "b.go", Own: []Part{{Ranges: []notes.Range{{Start: 1, End: 1}}, Class: stemma.ClassAI, Session: 1, Person: -1}}},
+			},
+		}
+	}
+	twins := []Twin{
+		{Path: "a.go", Line: 3},
+		{Path: "a.go", Line: 1, Session: "codex/s2"},
+		{Path: "a.go", Line: 5},
+		{Path: "a.go", Line: 6},
+		{Path: "a.go", Line: 2, Session: "claude-code/s1"},
+		{Path: "b.go", Line: 1, Session: "codex/s2"},
+		{Path: "b.go", Line: 7},
+		{Path: "c.go", Line: 1},
+	}
+	want := note()
+	want.Files[0].Own = []Part{
+		{Ranges: []notes.Range{{Start: 2, End: 2}, {Start: 4, End: 4}, {Start: 9, End: 9}}, Class: stemma.ClassAI, Session: 0, Person: -1},
+		{Ranges: []notes.Range{{Start: 6, End: 6}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, May: []int{1}},
+		{Ranges: []notes.Range{{Start: 5, End: 5}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true},
+		{Ranges: []notes.Range{{Start: 1, End: 1}, {Start: 3, End: 3}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, May: []int{0}, Alike: true},
+	}
+	for range 20 {
+		n := note()
+		rand.Shuffle(len(twins), func(i, j int) { twins[i], twins[j] = twins[j], twins[i] })
+		if !Withdraw(&n, twins) || !reflect.DeepEqual(n, want) {
+			t.Fatalf("after %+v:\n%+v\nwant\n%+v", twins, n, want)
+		}
+		if Withdraw(&n, twins) {
+			t.Fatal("taken back again, the note changed")
+		}
+		blob, err := Encode(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := note()
+		if !Withdraw(&again, Withdrawn(back)) || !reflect.DeepEqual(again, want) {
+			t.Fatalf("a note made anew, with what the old one had taken back:\n%+v\nwant\n%+v", again, want)
+		}
+		e, err := Source{}.Decode("", blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := 0
+		for _, c := range e.Claims {
+			if c.Class == stemma.ClassUnknown && c.Session < 0 {
+				open += len(c.Ranges)
+			}
+		}
+		if open != 3 {
+			t.Fatalf("%d ranges are nobody's to tell, want 3: %+v", open, e.Claims)
+		}
 	}
 }

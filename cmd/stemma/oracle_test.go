@@ -21,8 +21,9 @@ import (
 
 // This file holds capture against an oracle: agents with hooks, a person,
 // formatters and git are at work at random in a real repository, and every line
-// carries the truth about who wrote it. What stemma says of the lines at HEAD is
-// compared with that.
+// carries the truth about who wrote it, by its place: three lines in ten stand in
+// many places. What stemma says of the lines at HEAD is compared with that. Every
+// line that it gives to somebody must be his, the repeated ones too.
 
 // writer says who wrote a line.
 type writer struct {
@@ -30,6 +31,9 @@ type writer struct {
 	// gap says that a hook of a call was withheld that may have written the line, as
 	// far as anybody can tell: unknown is right.
 	gap bool
+	// lost says that git moved contents around, and which line this one was nobody
+	// can tell, not even this test: it is not judged.
+	lost bool
 }
 
 func (w writer) String() string { return fmt.Sprintf("%q, gap %v", w.session, w.gap) }
@@ -63,6 +67,8 @@ type world struct {
 	fresh map[string][]*writer
 	doubt map[string]bool
 	dirty map[string]bool // files that differ from git's index
+	// showed is what hooks saw last of a file.
+	showed map[string][]trueLine
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -76,7 +82,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		now: time.Date(2026, 9, 1, 9, 0, 0, 0, time.UTC), files: make(map[string][]trueLine),
 		seen: make(map[[32]byte][]trueLine), texts: make(map[string]trueLine),
 		fresh: make(map[string][]*writer), doubt: make(map[string]bool),
-		dirty: make(map[string]bool),
+		dirty: make(map[string]bool), showed: make(map[string][]trueLine),
 	}
 	t.Setenv("STEMMA_DIR", w.state)
 	t.Setenv("HOME", w.state)
@@ -180,7 +186,7 @@ func (w *world) reread() {
 			l = strings.TrimSuffix(l, "\n")
 			known, ok := w.texts[strings.TrimLeft(l, "\t")]
 			if !ok {
-				known = trueLine{plain: true, by: &writer{gap: true}} // which of many it was, git did not tell
+				known = trueLine{plain: true, by: &writer{gap: true, lost: true}} // which of many it was, git did not tell
 			}
 			known.text = l
 			lines = append(lines, known)
@@ -204,25 +210,71 @@ func (w *world) anyFile() string {
 	return paths[w.rnd.IntN(len(paths))]
 }
 
-// change writes into a file as one writer does.
+// change writes into a file as one writer does. Who deletes a line and types the
+// same anew where it stood has changed nothing that hooks or anybody could see:
+// whose it is then is a matter of words, and left out.
 func (w *world) change(path, session string, gap bool) {
-	lines := w.files[path]
-	if len(lines) > 4 && w.rnd.IntN(4) == 0 {
-		at := w.rnd.IntN(len(lines))
-		lines = slices.Delete(lines, at, min(len(lines), at+1+w.rnd.IntN(3)))
-	}
-	at := w.rnd.IntN(len(lines) + 1)
-	for range 1 + w.rnd.IntN(6) {
-		l := w.line(session, gap || session == "" && w.doubt[path])
-		if session == "" {
-			w.fresh[path] = append(w.fresh[path], l.by)
+	was := w.files[path]
+	var lines []trueLine
+	var fresh []*writer
+	seen := common(w.showed[path], was) == still(w.showed[path], was)
+	for {
+		lines, fresh = slices.Clone(was), nil
+		if len(lines) > 4 && w.rnd.IntN(4) == 0 {
+			at := w.rnd.IntN(len(lines))
+			lines = slices.Delete(lines, at, min(len(lines), at+1+w.rnd.IntN(3)))
 		}
-		lines = slices.Insert(lines, at, l)
-		at++
+		left := len(lines)
+		at := w.rnd.IntN(len(lines) + 1)
+		for range 1 + w.rnd.IntN(6) {
+			l := w.line(session, gap || session == "" && w.doubt[path])
+			fresh = append(fresh, l.by)
+			lines = slices.Insert(lines, at, l)
+			at++
+		}
+		if common(was, lines) == left && (!seen || common(w.showed[path], lines) == still(w.showed[path], lines)) {
+			break
+		}
+	}
+	if session == "" {
+		w.fresh[path] = append(w.fresh[path], fresh...)
 	}
 	w.files[path] = lines
 	w.dirty[path] = true
 	w.write(path)
+}
+
+// still is how many lines of a state another still has.
+func still(a, b []trueLine) int {
+	in := make(map[*writer]bool, len(a))
+	for _, l := range a {
+		in[l.by] = true
+	}
+	n := 0
+	for _, l := range b {
+		if in[l.by] {
+			n++
+		}
+	}
+	return n
+}
+
+// common is how many lines two states can have from one another, in order.
+func common(a, b []trueLine) int {
+	row := make([]int, len(b)+1)
+	for i := range a {
+		diagonal := 0
+		for j := range b {
+			up := row[j+1]
+			if strings.TrimLeft(a[i].text, "\t") == strings.TrimLeft(b[j].text, "\t") {
+				row[j+1] = diagonal + 1
+			} else {
+				row[j+1] = max(up, row[j])
+			}
+			diagonal = up
+		}
+	}
+	return row[len(b)]
 }
 
 // shown is when hooks show a file, or, of a shell, all that differ from git's index.
@@ -231,6 +283,7 @@ func (w *world) shown(path string) {
 		if p == path || path == "" && w.dirty[p] {
 			delete(w.fresh, p)
 			delete(w.doubt, p)
+			w.showed[p] = slices.Clone(w.files[p])
 		}
 	}
 }
@@ -509,103 +562,6 @@ func (w *world) rewrite() {
 	w.reread()
 }
 
-// score is how well the lines at HEAD are told.
-type score struct {
-	wrong, open          []string
-	ai, aiTold           int // unique lines of sessions, and how many are told
-	human, humanTold     int
-	plain, plainTold     int
-	unknown, all, inGaps int
-}
-
-// run runs stemma by the clock of this world.
-func (w *world) run(args ...string) []byte {
-	w.t.Helper()
-	var out, errOut bytes.Buffer
-	if code := executeAt(w.t.Context(), append([]string{"-R", w.dir}, args...), &out, &errOut, w.tick); code != exitOK {
-		w.t.Fatalf("stemma %s: exit %d: %s", strings.Join(args, " "), code, errOut.String())
-	}
-	return out.Bytes()
-}
-
-// judge compares what stemma says of every line at HEAD with the truth.
-func (w *world) judge() score {
-	w.t.Helper()
-	w.commit()
-	w.reread()
-	w.run("sync", "--quiet")
-	var s score
-	for path, truth := range w.files {
-		if len(truth) == 0 {
-			continue
-		}
-		var told struct {
-			Lines []struct {
-				Class  string
-				Commit string
-				Text   string
-				Reason string
-				Part   *struct{ Session, Via string }
-			}
-		}
-		if err := json.Unmarshal(w.run("blame", "--json", path), &told); err != nil {
-			w.t.Fatal(err)
-		}
-		if len(told.Lines) != len(truth) {
-			w.t.Fatalf("%s: %d lines told, %d are there", path, len(told.Lines), len(truth))
-		}
-		for i, l := range told.Lines {
-			by, session := truth[i].by, ""
-			if l.Part != nil {
-				session = strings.TrimPrefix(l.Part.Session, "claude-code/")
-			}
-			if by.gap {
-				s.inGaps++
-			} else {
-				s.all++
-				if l.Class == "unknown" {
-					s.unknown++
-					s.open = append(s.open, fmt.Sprintf("%s:%d %q of %.10s is unknown: %s, truth %+v", path, i+1, l.Text, l.Commit, l.Reason, by))
-				}
-			}
-			if truth[i].plain {
-				if !by.gap {
-					s.plain++
-					if l.Class == "ai" && session == by.session || l.Class == "human" && by.session == "" {
-						s.plainTold++
-					}
-				}
-				continue
-			}
-			bad := l.Class == "ai" && (by.session == "" || session != by.session) || l.Class == "human" && by.session != ""
-			if bad {
-				s.wrong = append(s.wrong, fmt.Sprintf("%s:%d %q of %.10s is %s of %q (%s), truth %+v", path, i+1, l.Text, l.Commit, l.Class, session, l.Reason, by))
-			}
-			switch {
-			case by.gap:
-			case by.session == "":
-				s.human++
-				if l.Class == "human" {
-					s.humanTold++
-				}
-			default:
-				s.ai++
-				if (l.Class == "ai" || l.Class == "ai-edited") && session == by.session {
-					s.aiTold++
-				}
-			}
-		}
-	}
-	return s
-}
-
-func share(part, whole int) float64 {
-	if whole == 0 {
-		return 1
-	}
-	return float64(part) / float64(whole)
-}
-
 // TestCaptureAgainstAnOracle runs a fixed and a fresh seed; STEMMA_SEED gives one,
 // STEMMA_STEPS how many steps ("make soak" takes thousands).
 func TestCaptureAgainstAnOracle(t *testing.T) {
@@ -645,6 +601,7 @@ func TestCaptureAgainstAnOracle(t *testing.T) {
 				t.Log(strings.Join(s.open, "\n"))
 				t.Log(strings.Join(w.doing, "; "))
 			}
+			t.Logf("%d told, %d wrong", s.told, len(s.wrong))
 			t.Logf("%d lines: ai on unique lines %.4f of %d, human %.4f of %d, repeated %.4f of %d, unknown %.4f, in gaps %d",
 				s.all, share(s.aiTold, s.ai), s.ai, share(s.humanTold, s.human), s.human, share(s.plainTold, s.plain), s.plain, share(s.unknown, s.all), s.inGaps)
 			if got := share(s.aiTold, s.ai); got < 0.98 {

@@ -27,7 +27,7 @@ const (
 
 // relations finds what sessions took up of one another, and of those that were
 // recorded before and whose content is the user's own; by the key of who did.
-func (b *bench) relations(ctx context.Context, sessions ...agent.Session) (map[string][]agent.Relation, error) {
+func (b *bench) relations(ctx context.Context, sessions ...agent.Outline) (map[string][]agent.Relation, error) {
 	near, err := b.near(ctx, sessions)
 	if err != nil {
 		return nil, err
@@ -43,11 +43,11 @@ func (b *bench) relations(ctx context.Context, sessions ...agent.Session) (map[s
 
 // near reads what the vault keeps of the last sessions that began before the new
 // ones ended, and of the first that began after it.
-func (b *bench) near(ctx context.Context, sessions []agent.Session) ([]agent.Session, error) {
+func (b *bench) near(ctx context.Context, sessions []agent.Outline) ([]agent.Outline, error) {
 	fresh := make(map[string]bool, len(sessions))
 	var first, last time.Time
 	for _, s := range sessions {
-		fresh[s.Key()] = true
+		fresh[s.Key] = true
 		if s.Start.IsZero() {
 			continue
 		}
@@ -63,7 +63,7 @@ func (b *bench) near(ctx context.Context, sessions []agent.Session) ([]agent.Ses
 		return nil, err
 	}
 	since, ended, until := when(first.Add(-relatedFor)), when(last), when(last.Add(relatedFor))
-	var all []agent.Session
+	var all []agent.Outline
 	earlier, later := 0, 0
 	read := func(r *sessionRow, n *int) error {
 		t, err := b.tale(ctx, r.Session)
@@ -73,7 +73,7 @@ func (b *bench) near(ctx context.Context, sessions []agent.Session) ([]agent.Ses
 		s, err := b.content(ctx, t, "")
 		switch {
 		case err == nil:
-			all = append(all, s)
+			all = append(all, s.Outline())
 			*n++
 		case errors.Is(err, stemma.ErrNotFound), errors.Is(err, stemma.ErrDenied):
 			// Erased, or another person's.

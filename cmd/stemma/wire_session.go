@@ -351,7 +351,7 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 	for _, t := range known {
 		parts[t.Key] = t
 	}
-	related, err := b.relations(ctx, sessionsRead(all)...)
+	related, err := b.relations(ctx, outlines(all)...)
 	if err != nil {
 		return 0, err
 	}
@@ -445,7 +445,7 @@ func (b *bench) tell(ctx context.Context, s agent.Session, told agent.Told) (las
 	if told.All != nil && !told.Open && told.Related == nil {
 		whole := *told.All
 		whole.ID = s.ID
-		if related, err = b.relations(ctx, whole); err != nil {
+		if related, err = b.relations(ctx, whole.Outline()); err != nil {
 			return 0, err
 		}
 		told.Related = related[s.Key()]
@@ -574,10 +574,10 @@ func (b *bench) owner(ctx context.Context) (string, error) {
 	return b.ownerKnown, err
 }
 
-func sessionsRead(all []*imported) []agent.Session {
-	list := make([]agent.Session, 0, len(all))
+func outlines(all []*imported) []agent.Outline {
+	list := make([]agent.Outline, 0, len(all))
 	for _, i := range all {
-		list = append(list, i.session)
+		list = append(list, i.session.Outline())
 	}
 	return list
 }

@@ -162,77 +162,6 @@ func (s *Session) filesKind() string {
 	return kind
 }
 
-// Relation says that one session took up what another had said.
-type Relation struct {
-	From string // key of the session that did
-	To   string // key of the session that had said it
-	// Kind is "fixes" where To reviewed and From wrote, "reviews" where From was to
-	// review files that To had written, and "quotes" otherwise.
-	Kind   string
-	Method string
-	Lines  int // quoted, or files in common
-}
-
-// minQuote is the length in bytes from which a line is taken for a quotation.
-const minQuote = 40
-
-// Relations finds sessions that took up what others had said or done: prompts
-// that quote another session's answer, and reviews of files that another one had
-// written before.
-func Relations(sessions []Session) []Relation {
-	said := make(map[string][]int) // line -> sessions
-	for i := range sessions {
-		for _, t := range sessions[i].Turns {
-			for _, line := range quotable(t.Answer) {
-				if list := said[line]; len(list) < 10 && !slices.Contains(list, i) {
-					said[line] = append(list, i)
-				}
-			}
-		}
-	}
-	var all []Relation
-	for i := range sessions {
-		from := &sessions[i]
-		quoted := make(map[int]int)
-		for _, t := range from.Turns {
-			for _, line := range quotable(t.Prompt) {
-				for _, j := range said[line] {
-					if j != i && !sessions[j].Start.After(t.Start) {
-						quoted[j]++
-					}
-				}
-			}
-		}
-		for j := range sessions {
-			if n := quoted[j]; n > 0 {
-				r := Relation{From: from.Key(), To: sessions[j].Key(), Kind: "quotes", Method: "a prompt quotes an answer", Lines: n}
-				if reviewed(&sessions[j]) && from.writes() {
-					r.Kind = "fixes"
-				}
-				all = append(all, r)
-			}
-		}
-		all = append(all, reviews(sessions, i)...)
-	}
-	return all
-}
-
-// quotable gives the lines of a text that are long enough to be recognised, with
-// white space and marks of quotation taken off.
-func quotable(t *Text) []string {
-	if t == nil {
-		return nil
-	}
-	var all []string
-	for line := range strings.Lines(t.Text) {
-		line = strings.TrimLeft(strings.TrimSpace(line), "> -*#0123456789.)")
-		if len(line) >= minQuote && !slices.Contains(all, line) && len(all) < 2000 {
-			all = append(all, line)
-		}
-	}
-	return all
-}
-
 // reviewed reports whether a session was to review, and wrote nothing.
 func reviewed(s *Session) bool {
 	if s.writes() {
@@ -257,37 +186,6 @@ func (s *Session) writes() bool {
 			return c.Kind == KindEdit && c.Outcome != OutcomeNone && c.Outcome != OutcomeError
 		})
 	})
-}
-
-// reviews finds the sessions whose files a reviewing one read after they had
-// written them.
-func reviews(sessions []Session, i int) []Relation {
-	from := &sessions[i]
-	if !reviewed(from) {
-		return nil
-	}
-	read := from.touched(Read)
-	var all []Relation
-	for j := range sessions {
-		to := &sessions[j]
-		if j == i || to.Start.After(from.Start) || to.Start.IsZero() {
-			continue
-		}
-		n := 0
-		wrote := to.touched(Write)
-		for p := range to.touched(Create) {
-			wrote[p] = true
-		}
-		for p := range read {
-			if wrote[p] {
-				n++
-			}
-		}
-		if n > 0 {
-			all = append(all, Relation{From: from.Key(), To: to.Key(), Kind: "reviews", Method: "was to review, and read files that had been written", Lines: n})
-		}
-	}
-	return all
 }
 
 // touched gives the files with this kind of access.

@@ -236,7 +236,7 @@ func TestRelations(t *testing.T) {
 	fix.Turns[0].Start = fix.Start
 	fix.Turns[0].Prompt = &Text{Text: "Please fix this:\n> " + finding}
 	got := ""
-	for _, r := range Relations([]Session{author, review, fix}) {
+	for _, r := range Relations([]Outline{author.Outline(), review.Outline(), fix.Outline()}) {
 		got += r.From + " " + r.Kind + " " + r.To + "; "
 	}
 	if want := "claude-code/review reviews claude-code/author; claude-code/fix fixes claude-code/review; "; got != want {

@@ -225,7 +225,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 			doubt[tree] = append(doubt[tree], paths...)
 		}
 	}
-	if err := b.withdraw(ctx, tip, alike, write, &done); err != nil {
+	if err := b.withdraw(ctx, tip, alike, commits, write, &done); err != nil {
 		return done, err
 	}
 	if dry {
@@ -243,7 +243,7 @@ func (b *bench) sync(ctx context.Context, s *spool.Spool, dry bool, now func() t
 
 // withdraw takes back of earlier commits the lines that later ones made alike to
 // others: in the notes that are to be written, and in those that stand.
-func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]capture.Twin, write map[string][]byte, done *synced) error {
+func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]capture.Twin, commits []string, write map[string][]byte, done *synced) error {
 	for _, commit := range slices.Sorted(maps.Keys(alike)) {
 		blob, ok := write[commit]
 		if !ok {
@@ -265,7 +265,10 @@ func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]cap
 		write[commit] = blob
 		at := slices.IndexFunc(done.Commits, func(c syncedCommit) bool { return c.Commit == commit })
 		if at < 0 {
-			at, done.Same = len(done.Commits), done.Same-1
+			at = len(done.Commits)
+			if slices.Contains(commits, commit) {
+				done.Same--
+			}
 			done.Commits = append(done.Commits, syncedCommit{})
 		}
 		done.Commits[at] = syncedOf(commit, said)
@@ -562,20 +565,14 @@ func syncedOf(commit string, e notes.Evidence) syncedCommit {
 	c := syncedCommit{Commit: commit, Sessions: []string{}}
 	type place struct {
 		path string
-		line int
+		notes.Range
 	}
-	seen := make(map[place]bool) // several sessions may have written one unknown line
+	seen := make(map[place]bool) // several sessions may have written the same unknown lines
 	for _, claim := range e.Claims {
-		for _, ranges := range claim.Ranges {
-			for n := ranges.Start; n <= ranges.End; n++ {
-				if claim.Class == stemma.ClassUnknown {
-					k := place{claim.Path, n}
-					if seen[k] {
-						continue
-					}
-					seen[k] = true
-				}
-				c.Lines.Count(claim.Class, 1)
+		for _, r := range claim.Ranges {
+			if at := (place{claim.Path, r}); claim.Class != stemma.ClassUnknown || !seen[at] {
+				seen[at] = true
+				c.Lines.Count(claim.Class, r.End-r.Start+1)
 			}
 		}
 	}

@@ -564,11 +564,15 @@ func withdraw(blob []byte, lines []native.Twin) ([]byte, notes.Evidence, error) 
 
 // withdrawAgain takes back of a note what the one before it had taken back.
 func withdrawAgain(blob, old []byte) ([]byte, error) {
-	n, err := native.Decode(old)
+	before, err := native.Decode(old)
 	if err != nil {
 		return blob, nil // there was none, or it can not be read
 	}
-	again, _, err := withdraw(blob, native.Withdrawn(n))
+	n, err := native.Decode(blob)
+	if err != nil {
+		return nil, err
+	}
+	again, _, err := withdraw(blob, native.Withdrawn(n, before))
 	if again == nil {
 		return blob, err
 	}

@@ -99,7 +99,6 @@ func (w *work) remember(ctx context.Context, c *git.Commit, d git.Diff) error {
 		w.marks[c.ID] = known
 	}
 	until := madeUntil(c)
-	e := &evidence{work: w, commit: c, until: until, gaps: make(map[string]bool)}
 	var touched []place
 	for _, path := range slices.Sorted(maps.Keys(w.asked[c.ID])) {
 		if _, ok := known[path]; ok {
@@ -120,7 +119,7 @@ func (w *work) remember(ctx context.Context, c *git.Commit, d git.Diff) error {
 		}
 		touched = append(touched, p)
 	}
-	if err := w.advance(ctx, touched, until, e); err != nil {
+	if err := w.advance(ctx, touched, until); err != nil {
 		return err
 	}
 	for _, p := range touched {
@@ -192,8 +191,12 @@ func (e *evidence) alike(ctx context.Context, f git.FileDiff, content []byte, no
 		return nil
 	}
 	for l, err := range e.Repo.Blame(ctx, git.BlameQuery{Path: f.Path, Rev: e.commit.ID, Lines: lines}) {
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil { // a part of the history is not there: a later sync may find it
+			e.gaps["git can not tell by which commits lines were added"] = true
+			return nil
 		}
 		if l.Commit == "" || l.Commit == e.commit.ID || l.Boundary {
 			continue

@@ -218,6 +218,15 @@ type file struct {
 	told   int       // pieces of the replay that other files know
 	looked look      // of marks: see marksOf
 	marks  []attribution.Mark
+	faults map[string]bool // why states are not known, since the last commit that added lines
+}
+
+// fault keeps why a state is not known, for the next commit that adds lines.
+func (f *file) fault(reason string) {
+	if f.faults == nil {
+		f.faults = make(map[string]bool)
+	}
+	f.faults[reason] = true
 }
 
 // maxBlob is the size in bytes over which a file in git is not replayed: more
@@ -287,13 +296,15 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 		touched = append(touched, p)
 		e.want = append(e.want, wanted{p, f})
 	}
-	if err := w.advance(ctx, touched, until, e); err != nil {
+	if err := w.advance(ctx, touched, until); err != nil {
 		return Result{}, false, err
 	}
 	for _, want := range e.want {
 		content, err := w.Repo.File(ctx, c.ID, want.diff.Path, maxBlob)
 		if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
-			e.gaps["a file is too large or not there"] = true
+			if want.diff.Added > 0 {
+				e.gaps["a file is too large or not there"] = true
+			}
 			continue
 		}
 		if err != nil {
@@ -428,7 +439,7 @@ func (w *work) madeBefore(ctx context.Context, c *git.Commit, at time.Time) (*gi
 
 // advance replays the files up to a time, one state after the other over all
 // of them, so that a piece that leaves one is known to the next.
-func (w *work) advance(ctx context.Context, of []place, until time.Time, e *evidence) error {
+func (w *work) advance(ctx context.Context, of []place, until time.Time) error {
 	for {
 		var next place
 		var at time.Time
@@ -441,7 +452,7 @@ func (w *work) advance(ctx context.Context, of []place, until time.Time, e *evid
 		if next.path == "" {
 			return nil
 		}
-		if err := w.step(ctx, next, e); err != nil {
+		if err := w.step(ctx, next); err != nil {
 			return err
 		}
 		f := w.files[next]
@@ -458,7 +469,7 @@ func (w *work) advance(ctx context.Context, of []place, until time.Time, e *evid
 }
 
 // step replays the next state of a file.
-func (w *work) step(ctx context.Context, p place, e *evidence) error {
+func (w *work) step(ctx context.Context, p place) error {
 	f, states := w.files[p], w.states[p]
 	s, from := states[f.next], f.from
 	f.next++
@@ -471,7 +482,7 @@ func (w *work) step(ctx context.Context, p place, e *evidence) error {
 			writer := w.between(p, from, own.from)
 			f.replay.Step(was, writer.Writer)
 			if writer.fault != "" && string(was) != string(f.now) {
-				e.gaps[writer.fault] = true
+				f.fault(writer.fault)
 			}
 			f.now, from = was, own.from
 		case !errors.Is(err, stemma.ErrNotFound) && !errors.Is(err, stemma.ErrInvalid):
@@ -480,13 +491,13 @@ func (w *work) step(ctx context.Context, p place, e *evidence) error {
 	}
 	content, err := w.content(s)
 	if err != nil {
-		e.gaps["a snapshot is not held any more"] = true
+		f.fault("a snapshot is not held any more")
 		return nil
 	}
 	writer := w.writer(p, s, from)
 	f.replay.Step(content, writer.Writer)
 	if writer.fault != "" && string(content) != string(f.now) {
-		e.gaps[writer.fault] = true
+		f.fault(writer.fault)
 	}
 	f.now = content
 	return nil

@@ -79,8 +79,12 @@ func (e *evidence) claim(want wanted, content []byte) []attribution.Mark {
 		fmt.Fprintf(e.input, "%q %d %s %s\n", want.place.path, s.at.UnixNano(), s.phase, s.file.Blob)
 	}
 	w := e.between(want.place, f.from, e.until)
-	if w.fault != "" && want.diff.Added > 0 {
-		e.doubt(want.place)
+	if want.diff.Added > 0 {
+		if w.fault != "" {
+			e.doubt(want.place)
+		}
+		maps.Copy(e.gaps, f.faults)
+		clear(f.faults)
 	}
 	marks := f.replay.Marks(content, w.Writer)
 	e.addMarks(want.diff, marks, w.fault)

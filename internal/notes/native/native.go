@@ -335,23 +335,42 @@ type Twin struct {
 	Person  string
 }
 
-// Withdrawn gives the lines of a note that are unknown because others like them
-// came to stand beside them.
-func Withdrawn(n Note) []Twin {
+// Withdrawn gives the lines that a note knows and that another one on the same
+// commit took back: they are unknown because others like them came to stand beside
+// them.
+func Withdrawn(n, by Note) []Twin {
 	var all []Twin
 	for _, f := range n.Files {
+		taken := by.takenBack(f.Path)
+		if len(taken) == 0 {
+			continue
+		}
 		for _, p := range f.Own {
-			if !p.Alike {
+			if p.Class == stemma.ClassUnknown {
 				continue
 			}
 			for _, r := range p.Ranges {
-				for line := r.Start; line <= r.End; line++ {
-					all = append(all, Twin{Path: f.Path, Line: line})
+				for _, t := range taken {
+					for line := max(r.Start, t.Start); line <= min(r.End, t.End); line++ {
+						all = append(all, Twin{Path: f.Path, Line: line})
+					}
 				}
 			}
 		}
 	}
 	return all
+}
+
+func (n *Note) takenBack(path string) []notes.Range {
+	var taken []notes.Range
+	for _, f := range n.Files {
+		for _, p := range f.Own {
+			if f.Path == path && p.Alike {
+				taken = append(taken, p.Ranges...)
+			}
+		}
+	}
+	return taken
 }
 
 // Withdraw makes known lines of a note unknown, unless the other line is of the

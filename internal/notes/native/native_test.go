@@ -219,7 +219,7 @@ func TestLinesAreTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := note()
-		if !Withdraw(&again, Withdrawn(back)) || !reflect.DeepEqual(again, want) {
+		if !Withdraw(&again, Withdrawn(again, back)) || !reflect.DeepEqual(again, want) {
 			t.Fatalf("a note made anew, with what the old one had taken back:\n%+v\nwant\n%+v", again, want)
 		}
 		e, err := Source{}.Decode("", blob)

@@ -134,7 +134,10 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 	if cfg.Head, cfg.HeadFile, err = durableHead(s); err != nil {
 		return err
 	}
-	known, err := believed(trustFlags{})
+	if err := checkKeyStatements(ctx, s.evidence, fault); err != nil {
+		return err
+	}
+	known, _, err := knownKeys(trustFlags{})
 	if err != nil {
 		return err
 	}

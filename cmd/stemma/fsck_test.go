@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 	"github.com/stemma-dev/stemma/internal/attest"
@@ -79,6 +81,71 @@ func TestEveryChangedByteOfAKeyIsNamed(t *testing.T) {
 	}
 }
 
+// Every byte of the files of statements about keys, changed, is named, and a key that
+// was revoked stays so.
+func TestEveryChangedByteOfAKeyStatementIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STEMMA_DIR", dir)
+	o := &options{out: io.Discard, err: io.Discard}
+	if _, err := signingKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done, err := o.rotate(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	if _, err := o.revoke(t.Context(), done.old, "lost", now, now); err != nil {
+		t.Fatal(err)
+	}
+	e, err := readEvidence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	own, err := ownKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func() (faults []record.Fault) {
+		t.Helper()
+		if err := checkKeyStatements(t.Context(), e, func(f record.Fault) { faults = append(faults, f) }); err != nil {
+			t.Fatalf("checkKeyStatements: %v", err)
+		}
+		if _, revoked, err := stated(t.Context(), own, e); err != nil || len(revoked) != 1 || revoked[0].KeyID != done.old {
+			t.Fatalf("revoked are %+v, %v, want %s alone", revoked, err, done.old)
+		}
+		return faults
+	}
+	if faults := check(); len(faults) > 0 {
+		t.Fatalf("faults in what is whole: %v", faults)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "keys", "statements", "*"+statementEnding))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("the files are %q, %v, want two", files, err)
+	}
+	for _, path := range files {
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range whole {
+			changed := bytes.Clone(whole)
+			changed[at] ^= 1 << rand.IntN(8)
+			if err := os.WriteFile(path, changed, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			faults := check()
+			if !slices.ContainsFunc(faults, func(f record.Fault) bool { return strings.HasSuffix(f.Where, filepath.Base(path)) }) {
+				t.Errorf("%s: byte %d (%q), changed to %q, is not named: %v", filepath.Base(path), at, whole[at], changed[at], faults)
+			}
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Where a key service signs, there is no key in a file: what it signed is checked by
 // the public key that is remembered, as a claim, and the other keys are looked at.
 func TestKeyOfAServiceIsRemembered(t *testing.T) {
@@ -99,7 +166,7 @@ func TestKeyOfAServiceIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	known, err := believed(trustFlags{})
+	known, err := believed(t.Context(), trustFlags{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,11 +35,12 @@ trust" shows how that file is understood; doc/trust-file.md describes it.`,
   stemma keys show > ada.pub                    # the public key, for others to verify with
   stemma keys rotate                            # a new key takes the place of the old
   stemma keys revoke 5d41 --reason lost         # a key that must not be believed any more
+  stemma keys restore                           # statements about keys that were deleted, from the log
   stemma keys trust                             # who is believed, and for what`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return o.listKeys() },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.listKeys(cmd.Context()) },
 	}
-	cmd.AddCommand(newKeysList(o), newKeysShow(o), newKeysRotate(o), newKeysRevoke(o), newKeysTrust(o))
+	cmd.AddCommand(newKeysList(o), newKeysShow(o), newKeysRotate(o), newKeysRevoke(o), newKeysRestore(o), newKeysTrust(o))
 	return cmd
 }
 
@@ -61,16 +62,20 @@ func newKeysList(o *options) *cobra.Command {
 		Use:   "list",
 		Short: "List the keys of this machine, with when they were good",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return o.listKeys() },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.listKeys(cmd.Context()) },
 	}
 }
 
-func (o *options) listKeys() error {
+func (o *options) listKeys(ctx context.Context) error {
 	dir, keys, err := machineKeys()
 	if err != nil {
 		return err
 	}
-	revoked, err := revocations(dir, keys)
+	own, err := ownKeys()
+	if err != nil {
+		return err
+	}
+	_, revoked, err := statedHere(ctx, own)
 	if err != nil {
 		return err
 	}
@@ -298,14 +303,48 @@ func (o *options) revoke(ctx context.Context, id, reason string, from, now time.
 	return keepKeyStatement(ctx, dir, s, o.warn, signer)
 }
 
+func newKeysRestore(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore",
+		Short: "Put back the statements of rotations and revocations that were deleted",
+		Long: `Rotations and revocations are in the log, and in files beside the keys, and count
+where either has them. This writes the files that are gone or were changed, and
+records what only the files have, so that both have the same again. stemma fsck
+says what differs.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			done, err := restoreStatements(cmd.Context(), o.warn)
+			if err != nil {
+				return err
+			}
+			if o.json {
+				return printJSON(o.out, struct {
+					Schema string `json:"schema"`
+					restored
+				}{"stemma.keys-restore/v1", done})
+			}
+			for _, digest := range done.Written {
+				fmt.Fprintf(o.out, "put back keys/statements/%s%s\n", digest, statementEnding)
+			}
+			for _, digest := range done.Recorded {
+				fmt.Fprintf(o.out, "recorded statement %s\n", digest)
+			}
+			if len(done.Written)+len(done.Recorded) == 0 {
+				fmt.Fprintln(o.out, "nothing is missing")
+			}
+			return nil
+		},
+	}
+}
+
 func newKeysTrust(o *options) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "trust",
 		Short: "Show who is believed, for which statements, and at which tier",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			t, err := believed(trustFlags{file: file})
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			t, err := believed(cmd.Context(), trustFlags{file: file})
 			if err != nil {
 				return err
 			}

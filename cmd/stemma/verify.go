@@ -94,7 +94,7 @@ type outcome int
 func (c outcome) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
 func (o *options) verify(ctx context.Context, asked string, flags trustFlags, artifact, proof string) error {
-	t, err := believed(flags)
+	t, err := believed(ctx, flags)
 	if err != nil {
 		return err
 	}

@@ -90,15 +90,34 @@ func openLog(ctx context.Context, cfg tessera.Config) (tlog.Log, error) {
 	return l, nil
 }
 
-// readSpine opens the evidence to be read. ErrNotFound says that nothing was
-// recorded on this machine yet.
-func readSpine(ctx context.Context) (*spine, error) {
+// recordedHome is evidenceHome where something was recorded.
+func recordedHome() (string, error) {
 	home, err := evidenceHome()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(home, "evidence.db")); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return "", hinted{fmt.Errorf("nothing is recorded in %s: %w", home, stemma.ErrNotFound), "stemma index and stemma record make the first entries"}
+	}
+	return home, nil
+}
+
+// readEvidence opens the envelopes alone to be read, which needs no key. ErrNotFound
+// is as with readSpine.
+func readEvidence(ctx context.Context) (store.Evidence, error) {
+	home, err := recordedHome()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(home, "evidence.db")); errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, hinted{fmt.Errorf("nothing is recorded in %s: %w", home, stemma.ErrNotFound), "stemma index and stemma record make the first entries"}
+	return openEvidence(ctx, home)
+}
+
+// readSpine opens the evidence to be read. ErrNotFound says that nothing was
+// recorded on this machine yet.
+func readSpine(ctx context.Context) (*spine, error) {
+	home, err := recordedHome()
+	if err != nil {
+		return nil, err
 	}
 	s := &spine{home: home, tree: &tlog.Tree{Fetch: tlog.Folder(filepath.Join(home, "tlog"))}}
 	if s.keys, err = ownLogKey(); err != nil {
@@ -152,10 +171,15 @@ func openSpine(ctx context.Context, warn func(string)) (_ *spine, err error) {
 		return nil, err
 	}
 	s.tree = s.log.Tree()
-	known, err := believed(trustFlags{})
+	known, own, err := knownKeys(trustFlags{})
 	if err != nil {
 		return nil, err
 	}
+	_, revoked, err := stated(ctx, own, s.evidence)
+	if err != nil {
+		return nil, err
+	}
+	known.Revoked = append(known.Revoked, revoked...)
 	s.recorder = record.New(record.Config{
 		Evidence: s.evidence, Log: s.log, Signer: signer, Trust: known.Trust, Key: secret, Warn: warn, Predicates: predicates(),
 		Vault: &lazyVault{open: func(ctx context.Context) (record.Vault, error) { return openVault(ctx, s) }}, Redact: redactor(),

@@ -137,6 +137,25 @@ func machineKeys() (dir string, keys []ownKey, err error) {
 	return dir, keys, err
 }
 
+// ownKeys gives the keys that signed on this machine, of files and of key services,
+// to verify with.
+func ownKeys() ([]sign.Key, error) {
+	_, infos, err := machineKeys()
+	if err != nil {
+		return nil, err
+	}
+	var own []sign.Key
+	for _, info := range infos {
+		k, err := info.Trusted("keys folder")
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, k)
+	}
+	services, err := serviceKeys()
+	return append(own, services...), err
+}
+
 // rotate puts a new key in the place of the one that signs.
 func (o *options) rotate(ctx context.Context, algorithm string) (rotation, error) {
 	if serviceKey() {

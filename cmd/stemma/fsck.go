@@ -95,7 +95,11 @@ func (o *options) fsck(ctx context.Context, noGraph bool) error {
 
 func (o *options) printChecked(x checkedAll) {
 	c := x.Checked
-	fmt.Fprintf(o.out, "log %s: %s entries, %s of them published\n", x.Log, count(int(c.Entries)), count(int(c.Checkpoint)))
+	if x.Log == "" {
+		fmt.Fprintln(o.out, "log: not checked, its key can not be read")
+	} else {
+		fmt.Fprintf(o.out, "log %s: %s entries, %s of them published\n", x.Log, count(int(c.Entries)), count(int(c.Checkpoint)))
+	}
 	fmt.Fprintf(o.out, "%s envelopes, %s pending, %s signatures checked, %s of keys that are not known here\n",
 		count(int(c.Envelopes)), count(int(c.Pending)), count(int(c.Signed)), count(int(c.Unchecked)))
 	fmt.Fprintf(o.out, "%s keys; vault: %s objects, %s commitments opened, %s erased\n", count(x.Keys), count(x.Vault.Objects), count(int(c.Opened)), count(int(c.Erased)))
@@ -124,7 +128,7 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 	if err != nil {
 		if errors.Is(err, stemma.ErrInvalid) {
 			fault(record.Fault{Where: "evidence", Reason: err.Error()})
-			return nil
+			return checkLogAlone(ctx, out, fault)
 		}
 		return err
 	}
@@ -165,6 +169,33 @@ func (o *options) checkEvidence(ctx context.Context, out *checkedAll, fault func
 				return err
 			}
 		}
+	}
+	out.Checked, err = record.Check(ctx, cfg, fault)
+	return err
+}
+
+// checkLogAlone checks what can be where the envelopes can not be read: the log's
+// tree and checkpoint, and the files of statements about keys.
+func checkLogAlone(ctx context.Context, out *checkedAll, fault func(record.Fault)) error {
+	if err := checkKeyStatements(ctx, nil, fault); err != nil {
+		return err
+	}
+	home, err := evidenceHome()
+	if err != nil {
+		return err
+	}
+	out.Evidence = home
+	s, err := readLog(home)
+	if errors.Is(err, stemma.ErrInvalid) || errors.Is(err, stemma.ErrNotFound) {
+		return nil // it is named with the keys
+	}
+	if err != nil {
+		return err
+	}
+	out.Log = s.keys.Origin()
+	cfg := record.CheckConfig{Tree: s.tree, Keys: s.keys}
+	if cfg.Head, cfg.HeadFile, err = durableHead(s); err != nil {
+		return err
 	}
 	out.Checked, err = record.Check(ctx, cfg, fault)
 	return err

@@ -119,14 +119,23 @@ func readSpine(ctx context.Context) (*spine, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &spine{home: home, tree: &tlog.Tree{Fetch: tlog.Folder(filepath.Join(home, "tlog"))}}
-	if s.keys, err = ownLogKey(); err != nil {
+	s, err := readLog(home)
+	if err != nil {
 		return nil, err
 	}
 	if s.evidence, err = openEvidence(ctx, home); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// readLog opens the log alone to be read, without the envelopes.
+func readLog(home string) (*spine, error) {
+	keys, err := ownLogKey()
+	if err != nil {
+		return nil, err
+	}
+	return &spine{home: home, tree: &tlog.Tree{Fetch: tlog.Folder(filepath.Join(home, "tlog"))}, keys: keys}, nil
 }
 
 // openSpine opens the evidence to be added to, and makes it, the log and the

@@ -15,8 +15,9 @@ import (
 	"github.com/stemma-dev/stemma/internal/vault"
 )
 
-// CheckConfig is what [Check] looks at. Evidence, Tree and Keys must be set.
+// CheckConfig is what [Check] looks at. Tree and Keys must be set.
 type CheckConfig struct {
+	// Evidence has the envelopes; where it is nil, the log alone is looked at.
 	Evidence store.Evidence
 	Tree     *tlog.Tree
 	Keys     tlog.Keys
@@ -76,6 +77,9 @@ func Check(ctx context.Context, cfg CheckConfig, fault func(Fault)) (Checked, er
 	if err := c.log(); err != nil {
 		return c.done, fmt.Errorf("check the log: %w", err)
 	}
+	if cfg.Evidence == nil {
+		return c.done, nil
+	}
 	if err := c.envelopes(); err != nil {
 		return c.done, fmt.Errorf("check the envelopes: %w", err)
 	}
@@ -109,15 +113,26 @@ func (c *checking) log() error {
 	if err != nil {
 		return err
 	}
+	if c.Evidence == nil {
+		return c.audit(heads, func(uint64, tlog.Digest) error { return nil })
+	}
 	next, stop := iter.Pull2(c.Evidence.Entries(c.ctx, 0))
 	defer stop()
 	j := &joining{checking: c, next: next}
 	if err := j.advance(); err != nil {
 		return err
 	}
-	err = c.Tree.Audit(c.ctx, heads, func(index uint64, d tlog.Digest) error {
+	if err := c.audit(heads, j.entry); err != nil {
+		return err
+	}
+	return j.rest()
+}
+
+// audit checks the tree, and tells entry of each entry that could be read.
+func (c *checking) audit(heads []tlog.Head, entry func(uint64, tlog.Digest) error) error {
+	return c.Tree.Audit(c.ctx, heads, func(index uint64, d tlog.Digest) error {
 		c.done.Entries++
-		return j.entry(index, d)
+		return entry(index, d)
 	}, func(f tlog.Fault) {
 		c.torn = true
 		where := "tlog/" + f.File
@@ -126,10 +141,6 @@ func (c *checking) log() error {
 		}
 		c.say(where, "%s", f.Reason)
 	})
-	if err != nil {
-		return err
-	}
-	return j.rest()
 }
 
 // heads gives what the log is to be compared with: what was published, and what

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,7 +78,7 @@ Running it again records only what is new or has grown.`,
   stemma session import --from ~/old-laptop/.claude/projects --anywhere --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.importSessions(cmd.Context(), cmd.InOrStdin(), f)
+			return o.importSessions(cmd.Context(), cmd.InOrStdin(), f, newTranscripts(heldTranscripts))
 		},
 	}
 	fs := cmd.Flags()
@@ -91,7 +92,7 @@ Running it again records only what is new or has grown.`,
 	return cmd
 }
 
-func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlags) error {
+func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlags, from *transcripts) error {
 	for flag, given := range map[string]bool{"--anywhere": f.anywhere, "--of": f.of != ""} {
 		if given && len(f.from) == 0 {
 			return hinted{fmt.Errorf("%s: %w", flag, stemma.ErrInvalid), "name folders with --from"}
@@ -109,7 +110,7 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 			return fmt.Errorf("home: %v: %w", err, stemma.ErrNotFound)
 		}
 	}
-	done, all, err := o.readTranscripts(ctx, b, agent.Transcripts(home, f.from...), f)
+	done, all, err := o.readTranscripts(ctx, b, from, agent.Transcripts(home, f.from...), f)
 	if err != nil {
 		return err
 	}
@@ -120,19 +121,16 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 		return err
 	}
 	for _, i := range all {
-		row := offeredRow{Session: i.session.Key(), Transcript: i.path, Start: when(i.session.Start), Turns: len(i.session.Turns), Commits: append([]agent.Match{}, i.matches...)}
-		for _, t := range i.session.Turns {
-			row.Calls += len(t.Calls)
-		}
-		for _, g := range i.session.Gaps {
-			row.Gaps += g.Count
-		}
+		done.Sessions = append(done.Sessions, offeredRow{
+			Session: i.key, Transcript: i.path, Start: when(i.sized.start), Turns: i.sized.turns, Calls: i.sized.calls, Gaps: i.sized.gaps,
+			Commits: append([]agent.Match{}, i.matches...),
+		})
 		if len(i.matches) > 0 {
 			done.Matched++
 		}
-		done.Sessions = append(done.Sessions, row)
 	}
-	if !f.dry && len(all) > 0 {
+	known := len(all)
+	if !f.dry && known > 0 {
 		if !f.yes {
 			o.showOffer(o.err, done)
 			if err := consent(in, o.err, len(all)); err != nil {
@@ -147,14 +145,18 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 			return err
 		}
 		defer unlock()
-		known, err := b.tales(ctx)
-		if err != nil {
+		if err := b.projectSessions(ctx); err != nil {
 			return err
 		}
-		if done.Recorded, err = b.keep(ctx, all, known, time.Now()); err != nil {
+		var left []error
+		if done.Recorded, left, err = b.keep(ctx, all, from, time.Now()); err != nil {
 			return err
 		}
-		if _, err := b.tales(ctx); err != nil {
+		for _, err := range left {
+			done.Problems = append(done.Problems, err.Error())
+		}
+		known -= done.Recorded + len(left)
+		if err := b.projectSessions(ctx); err != nil {
 			return err
 		}
 	}
@@ -163,14 +165,14 @@ func (o *options) importSessions(ctx context.Context, in io.Reader, f importFlag
 	}
 	o.showOffer(o.out, done)
 	if !f.dry {
-		fmt.Fprintf(o.out, "%d sessions recorded, %d were known already\n", done.Recorded, len(all)-done.Recorded)
+		fmt.Fprintf(o.out, "%d sessions recorded, %d were known already\n", done.Recorded, known)
 	}
 	return nil
 }
 
-// readTranscripts reads the transcripts, and joins what
-// several of them tell of one session.
-func (o *options) readTranscripts(ctx context.Context, b *bench, paths []string, f importFlags) (*offer, []*imported, error) {
+// readTranscripts reads the transcripts, and holds of each session what it is
+// compared by. What several of them tell of one session is joined.
+func (o *options) readTranscripts(ctx context.Context, b *bench, from *transcripts, paths []string, f importFlags) (*offer, []*imported, error) {
 	done := &offer{Schema: "stemma.session-import/v1", DryRun: f.dry, Problems: []string{}, Sessions: []offeredRow{}}
 	byKey := make(map[string]*imported)
 	trees := b.workTrees()
@@ -193,7 +195,7 @@ func (o *options) readTranscripts(ctx context.Context, b *bench, paths []string,
 			continue
 		}
 		done.Looked++
-		r, err := readTranscript(ctx, path)
+		r, err := from.read(ctx, path)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, nil, ctx.Err()
@@ -214,28 +216,42 @@ func (o *options) readTranscripts(ctx context.Context, b *bench, paths []string,
 			case !f.anywhere && !worksIn(trees, s):
 				done.Other++
 			default:
-				have := byKey[s.Key()]
-				if have == nil {
-					byKey[s.Key()] = &imported{session: s, path: path}
+				i := byKey[s.Key()]
+				if i == nil {
+					i = &imported{key: s.Key(), path: path, paths: []string{path}}
+					i.look(s)
+					byKey[i.key] = i
 					continue
 				}
-				if s.End.After(have.session.End) {
-					have.path = path
+				if s.End.After(i.sized.end) {
+					i.path, i.sized.end = path, s.End
 				}
-				have.session = agent.Join(have.session, s)
+				i.paths = append(i.paths, path)
 			}
 		}
 	}
-	var all []*imported
-	for _, i := range byKey {
-		i.written = i.session.Written()
-		all = append(all, i)
+	all := slices.SortedFunc(maps.Values(byKey), func(a, b *imported) int { return strings.Compare(a.paths[0], b.paths[0]) })
+	for _, i := range all {
+		if len(i.paths) == 1 {
+			continue
+		}
+		s, err := i.join(ctx, from)
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		if err != nil {
+			done.Problems = append(done.Problems, err.Error())
+			i.paths = nil
+			continue
+		}
+		i.look(s)
 	}
+	all = slices.DeleteFunc(all, func(i *imported) bool { return i.paths == nil })
 	slices.SortFunc(all, func(a, b *imported) int {
-		if c := a.session.Start.Compare(b.session.Start); c != 0 {
+		if c := a.sized.start.Compare(b.sized.start); c != 0 {
 			return c
 		}
-		return strings.Compare(a.session.Key(), b.session.Key())
+		return strings.Compare(a.key, b.key)
 	})
 	return done, all, nil
 }

@@ -268,18 +268,23 @@ func (b *bench) rowsKnown(ctx context.Context) (rememberedRows, error) {
 	case kept.Next == next:
 		return kept, nil
 	}
-	told, _, err := b.toldSince(ctx, kept.Next)
+	var rows []sessionRow
+	_, err = b.toldSince(ctx, kept.Next, func(told []agent.Tale) error {
+		for _, t := range told {
+			rows = append(rows, rowOf(t))
+		}
+		return nil
+	})
 	if err != nil {
 		return rememberedRows{}, err
 	}
-	if len(told) == 0 && ok {
+	if len(rows) == 0 && ok {
 		return kept, nil
 	}
-	changed := make(map[string]*sessionRow, len(told))
-	rows := make([]sessionRow, len(told), len(kept.Rows)+len(told))
-	for i, t := range told {
-		rows[i] = rowOf(t)
-		changed[t.Key] = &rows[i]
+	changed := make(map[string]*sessionRow, len(rows))
+	rows = slices.Grow(rows, len(kept.Rows)) // which they stay in
+	for i := range rows {
+		changed[rows[i].Session] = &rows[i]
 	}
 	for i := range kept.Rows {
 		if r := changed[kept.Rows[i].Session]; r != nil {

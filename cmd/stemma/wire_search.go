@@ -58,15 +58,18 @@ func (b *bench) catalogue(ctx context.Context) ([]catalogued, rememberedRows, er
 		words = rememberedWords{Words: make(map[string]rememberedWord)}
 	}
 	if words.Next < next {
-		told, _, err := b.toldSince(ctx, words.Next)
+		changed := false
+		_, err := b.toldSince(ctx, words.Next, func(told []agent.Tale) error {
+			for _, t := range told {
+				words.Words[t.Key], changed = rememberedWord{metadata(t, rowOf(t)), contentOf(t)}, true
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, known, err
 		}
-		for _, t := range told {
-			words.Words[t.Key] = rememberedWord{metadata(t, rowOf(t)), contentOf(t)}
-		}
 		words.Next = next
-		if text, err := json.Marshal(words); err == nil && (len(told) > 0 || !ok) {
+		if text, err := json.Marshal(words); err == nil && (changed || !ok) {
 			// Where it can not be written the next search takes longer.
 			_ = writeWhole(path, text)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,15 +77,17 @@ func (b *bench) projectSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told, next, err := b.toldSince(ctx, known)
-	if err != nil || len(told) == 0 {
-		return err
+	next, err := b.toldSince(ctx, known, func(told []agent.Tale) error {
+		var batch store.Batch
+		for _, t := range told {
+			batch.Scopes = append(batch.Scopes, project.Session(t))
+		}
+		return b.store.Put(ctx, batch)
+	})
+	if err == nil && next != known {
+		err = b.store.Put(ctx, store.Batch{Marks: map[string]string{b.sessionMark(): strconv.FormatUint(next, 10)}})
 	}
-	batch := store.Batch{Marks: map[string]string{b.sessionMark(): strconv.FormatUint(next, 10)}}
-	for _, t := range told {
-		batch.Scopes = append(batch.Scopes, project.Session(t))
-	}
-	if err := b.store.Put(ctx, batch); err != nil {
+	if err != nil {
 		return fmt.Errorf("put sessions into the graph: %w", err)
 	}
 	return nil
@@ -99,48 +102,46 @@ func (b *bench) sessionsKnown(ctx context.Context) (uint64, error) {
 	return known, nil
 }
 
-// manyTold is of how many sessions the statements are read one session after the
-// other; of more, all statements of the repository are read in one go.
+// manyTold is how many sessions are put together of their statements at once, where
+// there is no telling how many there are.
 const manyTold = 200
 
 // toldSince gives the sessions of this repository of which something was recorded
-// from an index of the log on, each as all its statements tell it, and the index
-// after the last of them.
-func (b *bench) toldSince(ctx context.Context, from uint64) (told []agent.Tale, next uint64, err error) {
+// from an index of the log on, each as all its statements tell it, so many at a
+// time that they can be held; and the index after the last of them.
+func (b *bench) toldSince(ctx context.Context, from uint64, each func([]agent.Tale) error) (next uint64, err error) {
 	s, err := b.reading(ctx)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	next = from
 	var since project.Sessions
+	keys := make(map[string]bool)
 	for st, err := range record.StatementsAbout(ctx, s.evidence, []string{"uri:" + sessionsOf(b.clone.Repository)}, from) {
 		if err != nil {
-			return nil, 0, fmt.Errorf("read sessions: %w", err)
+			return 0, fmt.Errorf("read sessions: %w", err)
 		}
 		b.fold(&since, st)
 		next = st.Index + 1
-	}
-	told = since.Tales()
-	switch {
-	case from == 0 || len(told) == 0:
-		return told, next, nil
-	case len(told) > manyTold:
-		all, err := b.allTales(ctx)
-		if err != nil {
-			return nil, 0, err
+		if since.Len() == manyTold {
+			since.Drain(keys)
 		}
-		return slices.DeleteFunc(all, func(t agent.Tale) bool {
-			_, ok := slices.BinarySearchFunc(told, t.Key, func(t agent.Tale, key string) int { return strings.Compare(t.Key, key) })
-			return !ok
-		}), next, nil
 	}
-	var keys []string
-	for _, t := range told {
-		keys = append(keys, t.Key)
+	if from == 0 && len(keys) == 0 {
+		return next, each(since.Tales())
 	}
+	since.Drain(keys)
 	// A part that comes late changes the session as a whole.
-	told, err = b.talesOf(ctx, keys)
-	return told, next, err
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(keys)), manyTold) {
+		told, err := b.talesOf(ctx, some)
+		if err == nil {
+			err = each(told)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return next, nil
 }
 
 // fold applies a statement, and says what can not be read.
@@ -243,30 +244,6 @@ func (b *bench) say(text string) {
 	}
 }
 
-// imported is a session that was read from a transcript of this machine.
-type imported struct {
-	session agent.Session
-	path    string
-	written agent.Written
-	matches []agent.Match
-}
-
-// readTranscript reads a transcript from its beginning. It gives nil where no
-// agent's decoder recognises it.
-func readTranscript(ctx context.Context, path string) (*agent.Reading, error) {
-	src, closer, err := agent.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer closer.Close()
-	d, err := agents().Recognise(src)
-	if d == nil || err != nil {
-		return nil, err
-	}
-	r, err := d.Read(ctx, src, agent.State{})
-	return &r, err
-}
-
 // workTrees are the folders of this repository: the work tree, and the linked
 // ones that git knows of.
 func (b *bench) workTrees() []string {
@@ -338,22 +315,25 @@ func (b *bench) match(ctx context.Context, all []*imported, progress func(done i
 		progress(done)
 	}
 	for _, i := range all {
-		slices.SortFunc(i.matches, func(a, b agent.Match) int { return b.Lines - a.Lines })
+		slices.SortFunc(i.matches, func(a, b agent.Match) int {
+			return cmp.Or(b.Lines-a.Lines, strings.Compare(a.Commit, b.Commit))
+		})
 	}
 	return nil
 }
 
 // keep records sessions: their content redacted and encrypted in the vault, and
 // statements that hold none of it. A session that is known already is told again
-// as a whole where it has grown.
-func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, now time.Time) (kept int, err error) {
-	parts := make(map[string]agent.Tale)
-	for _, t := range known {
-		parts[t.Key] = t
+// as a whole where it has grown. What can not be read as it was looked at is not
+// recorded, and given back.
+func (b *bench) keep(ctx context.Context, all []*imported, from *transcripts, now time.Time) (kept int, left []error, err error) {
+	outlines := make([]agent.Outline, len(all))
+	for n, i := range all {
+		outlines[n] = i.outline
 	}
-	related, err := b.relations(ctx, outlines(all)...)
+	related, err := b.relations(ctx, outlines...)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	own := make(map[string]bool)
 	var batch []sessionPart
@@ -363,40 +343,73 @@ func (b *bench) keep(ctx context.Context, all []*imported, known []agent.Tale, n
 		for _, key := range recorded {
 			own[key] = true
 		}
+		clear(batch)
 		batch, size = batch[:0], 0
 		return err
 	}
-	for _, i := range all {
-		told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches}
-		s := i.session
-		told.Related = related[s.Key()]
-		if t, ok := parts[s.Key()]; ok {
-			// What hooks alone told of it is less than its transcript does.
-			better := t.Vantage == stemma.Harness && len(s.Turns) >= len(t.Session.Turns)
-			if !better && !s.End.Truncate(time.Millisecond).After(t.Session.End) && len(s.Turns) <= len(t.Session.Turns) {
+	for some := range slices.Chunk(byTranscript(all), manyTold) {
+		known, err := b.toldOf(ctx, some)
+		if err != nil {
+			return len(own), left, err
+		}
+		for _, i := range some {
+			told := agent.Told{First: 1, Final: true, Complete: true, Observed: now, Commits: i.matches, Related: related[i.key]}
+			t, again := known[i.key]
+			if again {
+				// What hooks alone told of it is less than its transcript does.
+				better := t.Vantage == stemma.Harness && i.sized.turns >= len(t.Session.Turns)
+				if !better && !i.sized.end.Truncate(time.Millisecond).After(t.Session.End) && i.sized.turns <= len(t.Session.Turns) {
+					continue
+				}
+				told.First = t.Last + 1
+			}
+			s, err := i.session(ctx, from)
+			if ctx.Err() != nil {
+				return len(own), left, ctx.Err()
+			}
+			if err != nil {
+				left = append(left, err)
 				continue
 			}
-			s.Whole, told.First = true, t.Last+1
-		}
-		part, err := b.part(ctx, s, told)
-		if errors.Is(err, stemma.ErrInvalid) {
-			b.say(err.Error())
-			continue
-		}
-		if err != nil {
-			return len(own), err
-		}
-		batch, size = append(batch, part), size+part.size
-		if len(batch) == partsTogether || size > partsSize {
-			if err := flush(); err != nil {
-				return len(own), err
+			s.Whole = s.Whole || again
+			part, err := b.part(ctx, s, told)
+			if errors.Is(err, stemma.ErrInvalid) {
+				b.say(err.Error())
+				continue
+			}
+			if err != nil {
+				return len(own), left, err
+			}
+			batch, size = append(batch, part), size+part.size
+			if len(batch) == partsTogether || size > partsSize {
+				if err := flush(); err != nil {
+					return len(own), left, err
+				}
 			}
 		}
 	}
 	if err := flush(); err != nil {
-		return len(own), err
+		return len(own), left, err
 	}
-	return len(own), b.relateLate(ctx, related, own, now)
+	return len(own), left, b.relateLate(ctx, related, own, now)
+}
+
+// toldOf gives those sessions of an import of which something was recorded before,
+// by key.
+func (b *bench) toldOf(ctx context.Context, some []*imported) (map[string]agent.Tale, error) {
+	keys := make([]string, len(some))
+	for n, i := range some {
+		keys[n] = i.key
+	}
+	told, err := b.talesOf(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	by := make(map[string]agent.Tale, len(told))
+	for _, t := range told {
+		by[t.Key] = t
+	}
+	return by, nil
 }
 
 // Sessions of an import are recorded so many together, or so many bytes of them:
@@ -572,14 +585,6 @@ func (b *bench) owner(ctx context.Context) (string, error) {
 	defer v.Close()
 	b.ownerKnown, err = v.Pseudonym(ctx, cmp.Or(b.whose, localUser))
 	return b.ownerKnown, err
-}
-
-func outlines(all []*imported) []agent.Outline {
-	list := make([]agent.Outline, 0, len(all))
-	for _, i := range all {
-		list = append(list, i.session.Outline())
-	}
-	return list
 }
 
 // fresh is how long after its end the configuration on disk is held to be the one

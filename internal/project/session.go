@@ -37,6 +37,17 @@ func (s *Sessions) Fold(st stemma.Statement) error {
 	return nil
 }
 
+// Len is of how many sessions something was folded.
+func (s *Sessions) Len() int { return len(s.parts) }
+
+// Drain leaves none of the sessions, and puts their keys among others.
+func (s *Sessions) Drain(keys map[string]bool) {
+	for key := range s.parts {
+		keys[key] = true
+	}
+	s.parts = nil
+}
+
 // Tales gives all sessions, by key.
 func (s *Sessions) Tales() []agent.Tale {
 	var all []agent.Tale

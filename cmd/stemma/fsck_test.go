@@ -181,6 +181,24 @@ func TestKeyOfAServiceIsRemembered(t *testing.T) {
 	if v := known.Verify(t.Context(), e, s); v.Tier != stemma.TierClaimed {
 		t.Errorf("what the service signed is worth %+v, want claimed", v)
 	}
+	// It also revokes: once only what a key in a file had signed counted.
+	at := "2026-01-02T03:04:05Z"
+	s, err = attest.New(attest.TypeKeyRevocation, attest.KeyRevocation{
+		Metadata: attest.Metadata{Source: "stemma", EventID: "key-revocation/x", Observed: at, Assertion: stemma.Declared},
+		KeyID:    service.KeyID(), Reason: "lost", From: at,
+	}, attest.KeySubject(service.KeyID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = sign.SealStatement(t.Context(), s, service); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeStatement(statementsDir(filepath.Join(dir, "keys")), attest.Digest(e.Encode()), e.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	if known, err = believed(t.Context(), trustFlags{}); err != nil || len(known.Revoked) != 1 {
+		t.Fatalf("revoked are %+v, %v, want one", known.Revoked, err)
+	}
 	var faults []record.Fault
 	fault := func(f record.Fault) { faults = append(faults, f) }
 	if n, err := checkKeys(fault); err != nil || n != 3 || len(faults) > 0 {

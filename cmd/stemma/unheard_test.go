@@ -87,6 +87,13 @@ var unheard = []told{
 		s.commit("more")
 		s.want("b.go", "?: mine := byHand(two)", "?: more := byHand(three)")
 	}},
+	{"unheard: a shell, and then another whose hooks ran makes a file that was not there", func(s *story) {
+		s.unheard("s9", "Bash", map[string]any{"command": "make"}, func() { s.put("b.go", "beta := unheard(two)") })
+		s.tool("s1", "Bash", "", func() { s.put("a.go", "alpha := one()") })
+		s.commit("work")
+		s.want("a.go", "s1: alpha := one()")
+		s.want("b.go", "?: beta := unheard(two)")
+	}},
 	{"unheard: what the transcript told stays when it is gone", func(s *story) {
 		s.edit("s9", "a.go", "nothing", "alpha := unheard(one)", "alpha := unheard(one)")
 		s.commit("work")

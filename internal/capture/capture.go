@@ -474,7 +474,11 @@ func (w *work) step(ctx context.Context, p place) error {
 	s, from := states[f.next], f.from
 	f.next++
 	f.from = s.at
-	if own := w.windowOf(p.tree, s); own != nil && s.file.Was != "" && from.Before(own.from) {
+	own := w.windowOf(p.tree, s)
+	if own != nil && own.fault == "" && s.found && s.file.Was == "" && len(f.now) == 0 && from.Before(own.from) {
+		from = own.from // the hook before the tool looked at the whole tree, and it was not there
+	}
+	if own != nil && s.file.Was != "" && from.Before(own.from) {
 		// It was as git had it when the tool began: what came before is not the tool's.
 		was, err := w.Repo.Blob(ctx, s.file.Was, maxBlob)
 		switch {

@@ -252,8 +252,9 @@ func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]cap
 				return err
 			}
 		}
-		if blob == nil {
-			continue // nothing was captured of it
+		noted := blob != nil
+		if !noted && !slices.Contains(commits, commit) {
+			continue // from before capture began: what others tell of it stands
 		}
 		blob, said, err := withdrawLines(blob, alike[commit])
 		if err != nil {
@@ -266,7 +267,7 @@ func (b *bench) withdraw(ctx context.Context, tip string, alike map[string][]cap
 		at := slices.IndexFunc(done.Commits, func(c syncedCommit) bool { return c.Commit == commit })
 		if at < 0 {
 			at = len(done.Commits)
-			if slices.Contains(commits, commit) {
+			if noted && slices.Contains(commits, commit) {
 				done.Same--
 			}
 			done.Commits = append(done.Commits, syncedCommit{})
@@ -492,7 +493,7 @@ func (b *bench) openCommits(ctx context.Context, commits []string) ([]string, er
 		if err != nil {
 			return nil, err
 		}
-		if blob == nil || noteHasGaps(blob) {
+		if blob == nil || noteIsOpen(blob) {
 			open = append(open, c)
 		}
 	}

@@ -538,13 +538,23 @@ func capturedNote(r capture.Result, algorithm int, checkpoint string) ([]byte, e
 }
 
 // withdrawLines makes lines of a note unknown in whose place others may stand, and
-// gives the note and what it says then; nil where it changes nothing.
+// gives the note and what it says then; nil where it changes nothing. Where nothing
+// was captured of the commit, the note says that alone.
 func withdrawLines(blob []byte, twins []capture.Twin) ([]byte, notes.Evidence, error) {
 	lines := make([]native.Twin, len(twins))
 	for i, t := range twins {
 		lines[i] = native.Twin{Path: t.Path, Line: t.Line, Session: t.Session, Person: t.Person}
 	}
-	return withdraw(blob, lines)
+	n, err := native.Decode(blob)
+	if blob != nil && (err != nil || n.Input != "") {
+		return withdraw(blob, lines)
+	}
+	alone, err := native.Encode(native.TakeBack(attribution.Algorithm, n, lines))
+	if err != nil || native.Same(alone, blob) {
+		return nil, notes.Evidence{}, err
+	}
+	e, err := native.Source{}.Decode("", alone)
+	return alone, e, err
 }
 
 func withdraw(blob []byte, lines []native.Twin) ([]byte, notes.Evidence, error) {
@@ -614,10 +624,11 @@ func (b *bench) ownNote(ctx context.Context, tip, commit string) ([]byte, error)
 	return blob, err
 }
 
-// noteHasGaps reports whether a note of stemma's names gaps, or can not be read.
-func noteHasGaps(blob []byte) bool {
+// noteIsOpen reports whether a note of stemma's names gaps, can not be read, or says
+// nothing of who wrote lines.
+func noteIsOpen(blob []byte) bool {
 	n, err := native.Decode(blob)
-	return err != nil || len(n.Gaps) > 0
+	return err != nil || len(n.Gaps) > 0 || n.Input == ""
 }
 
 // chooseNote says which of two notes on one commit stays.

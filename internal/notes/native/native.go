@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +59,8 @@ type Note struct {
 	Sessions  []Session `json:"sessions,omitempty"`
 	People    []string  `json:"people,omitempty"` // pseudonyms
 	Files     []File    `json:"files,omitempty"`
-	// Input is the hex SHA-256 over the captured states that it was made from.
+	// Input is the hex SHA-256 over the captured states that it was made from; "" of
+	// a note that only takes lines back.
 	Input string `json:"input"`
 	// Gaps are reasons why lines are unknown, each once.
 	Gaps []string `json:"gaps,omitempty"`
@@ -443,6 +445,41 @@ func (n *Note) by(p *Part, t Twin) bool {
 		return false
 	}
 }
+
+// TakeBack makes the note on a commit of which nothing was captured, and that may
+// be known to be a rewrite of another: these lines of it are nobody's to tell. It has
+// no Input, and those of an earlier one.
+func TakeBack(algorithm int, earlier Note, lines []Twin) Note {
+	n := Note{Algorithm: algorithm}
+	at := make(map[string]map[int]bool)
+	add := func(path string, line int) {
+		if at[path] == nil {
+			at[path] = make(map[int]bool)
+		}
+		at[path][line] = true
+	}
+	for _, f := range earlier.Files {
+		for _, r := range earlier.takenBack(f.Path) {
+			for line := r.Start; line <= r.End && len(at[f.Path]) < maxTaken; line++ {
+				add(f.Path, line)
+			}
+		}
+	}
+	for _, t := range lines {
+		add(t.Path, t.Line)
+	}
+	for _, path := range slices.Sorted(maps.Keys(at)) {
+		p := Part{Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
+		for _, line := range slices.Sorted(maps.Keys(at[path])) {
+			p.Ranges = append(p.Ranges, notes.Range{Start: line, End: line})
+		}
+		n.Files = append(n.Files, File{Path: path, Own: []Part{p}})
+	}
+	return n
+}
+
+// maxTaken bounds the lines that are taken over of a note that may be anybody's.
+const maxTaken = 1 << 16
 
 // addAlike adds a line to those that are alike and may be of the same session, in
 // the same place whichever line came first.

@@ -237,3 +237,40 @@ func TestLinesAreTakenBack(t *testing.T) {
 		}
 	}
 }
+
+func TestNoteThatOnlyTakesBack(t *testing.T) {
+	first := TakeBack(7, Note{}, []Twin{{Path: "b.go", Line: 4}, {Path: "a.go", Line: 9}, {Path: "a.go", Line: 2}, {Path: "a.go", Line: 9}})
+	blob, err := Encode(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Decode(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := TakeBack(7, back, []Twin{{Path: "a.go", Line: 5}})
+	want := map[string][]notes.Range{"a.go": {{Start: 2, End: 2}, {Start: 5, End: 5}, {Start: 9, End: 9}}, "b.go": {{Start: 4, End: 4}}}
+	got := make(map[string][]notes.Range)
+	for _, f := range again.Files {
+		got[f.Path] = again.takenBack(f.Path)
+	}
+	if !reflect.DeepEqual(got, want) || again.Input != "" {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if other, err := Encode(TakeBack(7, again, nil)); err != nil || !Same(other, mustEncode(t, again)) {
+		t.Errorf("taken back once more: %s (%v)", other, err)
+	}
+	hostile := Note{Files: []File{{Path: "a.go", Own: []Part{{Ranges: []notes.Range{{Start: 1, End: maxLine}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}}}}}
+	if n := TakeBack(7, hostile, nil); len(n.Files[0].Own[0].Ranges) != maxTaken {
+		t.Errorf("of a note that takes back everything, %d lines were taken over", len(n.Files[0].Own[0].Ranges))
+	}
+}
+
+func mustEncode(t *testing.T, n Note) []byte {
+	t.Helper()
+	blob, err := Encode(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blob
+}

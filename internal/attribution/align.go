@@ -27,11 +27,22 @@ func (s *step) align(h hunk) {
 		was := s.old[h.from+o]
 		if same(old[o], now[n]) {
 			s.settle(h.at+n, was)
-			s.pair[h.at+n] = h.from + o
+			s.pairUp(h, h.from+o, h.at+n)
 			continue
 		}
 		s.settle(h.at+n, s.edited(was))
 	}
+}
+
+// pairUp says that a new line of a hunk is an old one of it, unless that is another
+// one already, or stands on the other side of one.
+func (s *step) pairUp(h hunk, old, line int) {
+	for n := h.at; n < h.end; n++ {
+		if i := s.pair[n]; i >= 0 && (n < line && i >= old || n > line && i <= old) {
+			return
+		}
+	}
+	s.pair[line] = old
 }
 
 // edited is the mark of a line of somebody that the writer wrote at.

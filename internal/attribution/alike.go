@@ -71,7 +71,7 @@ func (s *step) windows() []hunk {
 			w, open = hunk{from: i, at: n}, true
 		}
 		for n = h.at; n < h.end; n++ {
-			if wall(n) {
+			if wall(n) && s.pair[n] >= max(w.from, h.from) && s.pair[n] < h.to {
 				closing(s.pair[n], n)
 				w, open = hunk{from: s.pair[n] + 1, at: n + 1}, true
 			}

@@ -322,6 +322,31 @@ func TestReplayAgainstAnOracle(t *testing.T) {
 	t.Logf("%d unique lines, all right; of %d repeated lines %.1f %%", unique, plain, 100*float64(plainRight)/float64(plain))
 }
 
+// TestReplayOfRepeatedLines takes states of few lines that are alike, indented or
+// not: a line was once taken for two new ones at once, and the replay panicked.
+func TestReplayOfRepeatedLines(t *testing.T) {
+	r := NewReplay([]byte("\tbeta two three\n"))
+	r.Step([]byte("delta(x)\nbeta two three\ndelta(x)\nbeta two three\n"), by(claud))
+	seed := uint64(time.Now().UnixNano())
+	rnd := rand.New(rand.NewPCG(seed, 3))
+	texts := []string{"}", "", "return err", "beta two three", "delta(x)", "gamma := one(two)", "if err != nil {"}
+	for range 300 {
+		r := NewReplay(nil)
+		for range 20 {
+			var b strings.Builder
+			for range rnd.IntN(14) {
+				b.WriteString(strings.Repeat("\t", rnd.IntN(3)) + texts[rnd.IntN(len(texts))] + "\n")
+			}
+			w := by(rnd.IntN(3))
+			w.Loose = rnd.IntN(2) == 0
+			r.Step([]byte(b.String()), w)
+			if got, want := len(r.marks), len(lines([]byte(b.String()))); got != want {
+				t.Fatalf("seed %d: %d marks of %d lines", seed, got, want)
+			}
+		}
+	}
+}
+
 func BenchmarkReplay1000ChangedLines(b *testing.B) {
 	o := &oracle{rnd: rand.New(rand.NewPCG(1, 1))}
 	for len(o.lines) < 4000 {

@@ -43,6 +43,34 @@ var extras = []told{
 		s.git("rebase", "-q", "main")
 		s.want("a.go", "s1: alpha := one(first)", "s2: beta := three(third)", "?: }", "s2: gamma := four(fourth)", "s1: omega := two(second)")
 	}},
+	{"alike: the same, and the file has another name since", func(s *story) {
+		s.agent("s1", "a.go", "alpha := one(first)", "}", "omega := two(second)", "delta := five(fifth)")
+		s.commit("s1's work")
+		s.git("mv", "a.go", "b.go")
+		s.agent("s2", "b.go", "alpha := one(first)", "omega := two(second)", "delta := five(fifth)")
+		s.agent("s2", "b.go", "alpha := one(first)", "beta := three(third)", "}", "gamma := four(fourth)", "omega := two(second)", "delta := five(fifth)")
+		s.commit("s2's work")
+		got := s.blame("b.go")
+		if got[2] == "s1: }" {
+			s.t.Errorf("a bracket that s2 wrote is s1's: %s", strings.Join(got, "\n"))
+		}
+	}},
+	{"moved to a new file while another was committed and synced", func(s *story) {
+		block := []string{"alpha := one(first)", "beta := two(second)", "gamma := three(third)", "delta := four(fourth)"}
+		s.put("a.go", "package a", "last := line(a)")
+		s.put("c.go", "package c")
+		s.commit("base")
+		s.look()
+		s.agent("s1", "a.go", append(append([]string{"package a"}, block...), "last := line(a)")...)
+		s.agent("s2", "c.go", "package c", "other := thing(c)")
+		s.agent("s2", "a.go", "package a", "last := line(a)", "next := line(b)")
+		s.agent("s2", "b.go", block...)
+		s.git("add", "c.go")
+		s.committed("commit", "-qm", "c alone")
+		s.look()
+		s.commit("the rest")
+		s.want("b.go", "s1: alpha := one(first)", "s1: beta := two(second)", "s1: gamma := three(third)", "s1: delta := four(fourth)")
+	}},
 	{"alike: one of two blank lines is deleted, by whom it was not written", func(s *story) {
 		s.agent("s1", "a.go", "alpha := one(first)", "", "omega := two(second)")
 		s.put("a.go", "alpha := one(first)", "", "", "omega := two(second)")

@@ -433,7 +433,7 @@ var stories = []told{
 		s.agent("s2", "a.go", "alpha := one()", "beta := two()")
 		s.commit("two")
 		s.blame("a.go")
-		if note := s.note(first); strings.Contains(note, "s2") {
+		if note := s.note(first); strings.Contains(note, `"id":"s2"`) {
 			s.t.Errorf("the note on the first commit names the second's session: %s", note)
 		}
 	}},

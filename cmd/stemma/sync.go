@@ -99,6 +99,15 @@ in, and all are pushed. --dry-run shows what would be written.`,
 			}
 			defer b.close()
 			b.warn = o.warn
+			if !dry {
+				// Notes hold what earlier syncs took back: two at once would lose some.
+				lock := flock.New(filepath.Join(s.Dir(), syncLock))
+				if held, err := lock.TryLockContext(ctx, 10*time.Millisecond); err == nil && held {
+					defer lock.Unlock()
+				} else if ctx.Err() != nil {
+					return ctx.Err()
+				} // nothing was captured, or there are no locks
+			}
 			done, err := o.syncAll(ctx, b, s, dry)
 			if err != nil {
 				return err
@@ -321,6 +330,9 @@ func (b *bench) awaitLook(ctx context.Context, s *spool.Spool) error {
 	}
 }
 
+// syncLock is held by the one that writes notes.
+const syncLock = "sync.lock"
+
 // syncDelay is how long a sync in the background waits for more commits.
 const syncDelay = 500 * time.Millisecond
 
@@ -331,7 +343,7 @@ func (o *options) syncSoon(ctx context.Context, s *spool.Spool) error {
 	if err := os.WriteFile(wanted, nil, 0o600); err != nil {
 		return fmt.Errorf("sync: %v: %w", reason(err), stemma.ErrUnavailable)
 	}
-	lock := flock.New(filepath.Join(s.Dir(), "sync.lock"))
+	lock := flock.New(filepath.Join(s.Dir(), syncLock))
 	free, err := lock.TryLock()
 	if err != nil || !free {
 		return nil // it sees the mark; without locks, the next sync by hand does

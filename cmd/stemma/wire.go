@@ -549,7 +549,7 @@ func withdrawLines(blob []byte, twins []capture.Twin) ([]byte, notes.Evidence, e
 	if blob != nil && (err != nil || n.Input != "") {
 		return withdraw(blob, lines)
 	}
-	alone, err := native.Encode(native.TakeBack(attribution.Algorithm, n, lines))
+	alone, err := native.Encode(native.TakeBack(attribution.Algorithm, lines, n))
 	if err != nil || native.Same(alone, blob) {
 		return nil, notes.Evidence{}, err
 	}
@@ -569,7 +569,10 @@ func withdraw(blob []byte, lines []native.Twin) ([]byte, notes.Evidence, error) 
 		return nil, notes.Evidence{}, err
 	}
 	e, err := native.Source{}.Decode("", blob)
-	return blob, e, err
+	if err != nil {
+		return nil, notes.Evidence{}, nil // what can not be read any more is no better: it is left as it was
+	}
+	return blob, e, nil
 }
 
 // withdrawAgain takes back of a note what the one before it had taken back.

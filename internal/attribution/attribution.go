@@ -311,26 +311,25 @@ func (w *work) may(f git.FileDiff, of []claimRef) []layer {
 }
 
 // open marks the added lines of a file of which a source says that nobody can
-// tell; nil where there are none.
-func (w *work) open(f git.FileDiff, of []claimRef) map[int]bool {
-	var open map[int]bool
+// tell.
+func (w *work) open(f git.FileDiff, of []claimRef) []bool {
+	var line []int32
 	for _, c := range of {
 		claim := w.claim(c)
 		if claim.Class != stemma.ClassUnknown || claim.Session >= 0 {
 			continue
 		}
-		line := slices.Repeat([]int32{-1}, f.Added)
+		if line == nil {
+			line = slices.Repeat([]int32{-1}, f.Added)
+		}
+		before := offsets(f)
 		for _, r := range claim.Ranges {
-			paint(line, f.Ranges, offsets(f), r, 0)
+			paint(line, f.Ranges, before, r, 0)
 		}
-		for at, mark := range line {
-			if mark == 0 {
-				if open == nil {
-					open = make(map[int]bool)
-				}
-				open[at] = true
-			}
-		}
+	}
+	open := make([]bool, f.Added)
+	for at, mark := range line {
+		open[at] = mark == 0
 	}
 	return open
 }

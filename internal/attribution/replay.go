@@ -23,6 +23,7 @@ type Replay struct {
 	grave   []run        // what was deleted, oldest first
 	person  map[int]bool // owners that are people, as far as they wrote
 	past    []whole      // what the file was before, oldest first
+	gone    []run        // what the last step deleted
 }
 
 // whole is a file as it was once.
@@ -32,7 +33,7 @@ type whole struct {
 }
 
 // maxPast is how many earlier states are remembered whole.
-const maxPast = 64
+const maxPast = 16
 
 // Mark says who wrote a line.
 type Mark struct {
@@ -68,6 +69,9 @@ type Writer struct {
 
 func (w Writer) mark() Mark { return Mark{Owner: w.Owner, Edited: Base, May: w.May} }
 
+// Piece is a piece of a file that was deleted, with who wrote it.
+type Piece = run
+
 // run is a piece of a file that was deleted.
 type run struct {
 	lines [][]byte
@@ -89,6 +93,7 @@ func NewReplay(base []byte) *Replay {
 
 // Step goes on to the next state, which the writer made.
 func (r *Replay) Step(content []byte, w Writer) {
+	r.gone = nil
 	if bytes.Equal(content, r.content) {
 		return
 	}
@@ -117,6 +122,7 @@ func (r *Replay) Step(content []byte, w Writer) {
 		r.past = slices.Delete(r.past, 0, over)
 	}
 	r.content, r.marks = content, s.marks
+	r.gone = s.deleted
 	r.bury(s.deleted...)
 }
 
@@ -147,13 +153,13 @@ func (r *Replay) Marks(content []byte, w Writer) []Mark {
 	return slices.Clone(c.marks)
 }
 
-// Deleted gives the pieces that were deleted so far, for [Replay.Remember] of
+// Deleted gives the pieces that the last step deleted, for [Replay.Remember] of
 // the file that they were moved to.
-func (r *Replay) Deleted() []run { return slices.Clone(r.grave) }
+func (r *Replay) Deleted() []Piece { return r.gone }
 
 // Remember makes pieces of other files known: lines that were moved here keep
 // their owners.
-func (r *Replay) Remember(runs []run) { r.bury(runs...) }
+func (r *Replay) Remember(runs []Piece) { r.bury(runs...) }
 
 // lines cuts content into lines, each with its end.
 func lines(content []byte) [][]byte {

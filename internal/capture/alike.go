@@ -2,11 +2,11 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -33,83 +33,105 @@ type Twin struct {
 // gitsMarks are who wrote the lines of a file, as git's differences carry them from
 // commit to commit.
 type gitsMarks struct {
-	marks []attribution.Mark
+	marks []attribution.Mark // nil: all lines were there before hooks saw the file
 	// fresh says that they were not carried here, but are of the hooks alone.
 	fresh bool
+	uses  int // by commits that are yet to come
 }
 
-// withParents adds the parents of the commits: what is known of their lines is
-// compared with what is known of their children's. They are not attributed.
+// version is a file as a commit has it.
+type version struct{ commit, path string }
+
+// line is how the commits that are attributed follow each other.
+type line struct {
+	parent  map[string]string          // of those with one parent
+	changed map[string]map[string]bool // paths, by commit
+	asked   map[string][]string        // paths of other commits that one of these changed next
+}
+
+// withParents adds the commits whose lines are compared with those of the next
+// ones: parents that are not attributed, and merges, which git's blame follows to
+// every parent.
 func (w *work) withParents(ctx context.Context, all []*git.Commit, diffs map[string]git.Diff) ([]*git.Commit, error) {
+	w.line = line{make(map[string]string), make(map[string]map[string]bool), make(map[string][]string)}
 	have := make(map[string]bool, len(all))
 	for _, c := range all {
 		have[c.ID] = true
-	}
-	for _, c := range slices.Backward(slices.Clone(all)) {
 		if len(c.Parents) != 1 {
-			continue // blame follows every parent of a merge
-		}
-		parent := c.Parents[0]
-		for path := range w.asked[c.ID] {
-			w.ask(parent, path)
-		}
-		for _, f := range diffs[c.ID].Files {
-			if compared(f) {
-				w.ask(parent, f.Path)
-			}
-		}
-		if have[parent] || len(w.asked[parent]) == 0 {
 			continue
 		}
-		have[parent] = true
-		p, err := w.Repo.Commit(ctx, parent)
-		if errors.Is(err, stemma.ErrNotFound) {
-			continue // of a shallow clone
+		w.parent[c.ID] = c.Parents[0]
+		w.changed[c.ID] = make(map[string]bool)
+		for _, f := range diffs[c.ID].Files {
+			w.changed[c.ID][f.Path] = true
 		}
-		if err != nil {
-			return nil, err
-		}
-		if p.Problem == "" {
-			all = append(all, p)
+	}
+	for _, c := range slices.Clone(all) {
+		for _, f := range diffs[c.ID].Files {
+			if !compared(c, f) {
+				continue
+			}
+			v := w.before(c, f)
+			m := w.marks[v]
+			m.uses++
+			w.marks[v] = m
+			if w.changed[v.commit] != nil || m.uses > 1 {
+				continue // it is attributed itself, or asked already
+			}
+			w.asked[v.commit] = append(w.asked[v.commit], v.path)
+			if have[v.commit] {
+				continue
+			}
+			have[v.commit] = true
+			p, err := w.Repo.Commit(ctx, v.commit)
+			if errors.Is(err, stemma.ErrNotFound) {
+				continue // of a shallow clone
+			}
+			if err != nil {
+				return nil, err
+			}
+			if p.Problem == "" {
+				all = append(all, p)
+			}
 		}
 	}
 	slices.SortStableFunc(all, byTime)
 	return all, nil
 }
 
-func (w *work) ask(commit, path string) {
-	if w.asked[commit] == nil {
-		w.asked[commit] = make(map[string]bool)
-	}
-	w.asked[commit][path] = true
+// compared reports whether a file of a commit has lines from before that stand
+// beside others.
+func compared(c *git.Commit, f git.FileDiff) bool {
+	return len(c.Parents) == 1 && len(f.Hunks) > 0 && (f.Status == 'M' || f.Status == 'R')
 }
 
-// compared reports whether a file has lines from before that stand beside others.
-func compared(f git.FileDiff) bool { return len(f.Hunks) > 0 && f.Status == 'M' }
+// before gives the commit that a commit has a file from: the last one before it that
+// changed the file, or from which on that is not known here.
+func (w *work) before(c *git.Commit, f git.FileDiff) version {
+	v := version{c.Parents[0], cmp.Or(f.OldPath, f.Path)}
+	for {
+		next, ok := w.parent[v.commit]
+		if !ok || w.changed[v.commit][v.path] {
+			return v
+		}
+		v.commit = next
+	}
+}
 
-// remember keeps who wrote the lines of a commit's files, for its children. A file
+// keep keeps who wrote the lines of a version that a commit to come asks for.
+func (w *work) keep(v version, marks []attribution.Mark, fresh bool) {
+	if m := w.marks[v]; m.uses > 0 {
+		m.marks, m.fresh = marks, fresh
+		w.marks[v] = m
+	}
+}
+
+// remember keeps who wrote the lines of files that the next commits changed. A file
 // that no hook saw before has none: its lines were there.
-func (w *work) remember(ctx context.Context, c *git.Commit, d git.Diff) error {
-	if len(w.asked[c.ID]) == 0 {
-		return nil
-	}
-	known := w.marks[c.ID] // what alike carried
-	if known == nil {
-		known = make(map[string]gitsMarks)
-		w.marks[c.ID] = known
-	}
+func (w *work) remember(ctx context.Context, c *git.Commit) error {
 	until := madeUntil(c)
 	var touched []place
-	for _, path := range slices.Sorted(maps.Keys(w.asked[c.ID])) {
-		if _, ok := known[path]; ok {
-			continue
-		}
-		if len(c.Parents) == 1 && d.Commit != "" && !slices.ContainsFunc(d.Files, func(f git.FileDiff) bool { return f.Path == path }) {
-			if m, ok := w.marks[c.Parents[0]][path]; ok {
-				known[path] = m
-				continue
-			}
-		}
+	for _, path := range w.asked[c.ID] {
 		p, ok := w.where(path, until)
 		if !ok {
 			continue
@@ -130,7 +152,7 @@ func (w *work) remember(ctx context.Context, c *git.Commit, d git.Diff) error {
 		if err != nil {
 			return err
 		}
-		known[p.path] = gitsMarks{w.marksOf(p, content, until), true}
+		w.keep(version{c.ID, p.path}, w.marksOf(p, content, until), true)
 	}
 	return nil
 }
@@ -157,17 +179,20 @@ type look struct {
 // alike finds lines that the commit has from its parent as git has it, and that
 // somebody else wrote as the hooks have it.
 func (e *evidence) alike(ctx context.Context, f git.FileDiff, content []byte, now []attribution.Mark) error {
-	if len(e.commit.Parents) != 1 || !compared(f) {
+	if !compared(e.commit, f) {
+		e.keep(version{e.commit.ID, f.Path}, now, false)
 		return nil
 	}
-	known, ok := e.marks[e.commit.Parents[0]]
-	if !ok {
-		return nil
+	v := e.before(e.commit, f)
+	before := e.marks[v]
+	if before.uses--; before.uses > 0 {
+		e.marks[v] = before
+	} else {
+		delete(e.marks, v)
 	}
-	before := known[f.Path] // of a file that was not seen: nil, all were there
 	mistaken := mistakable(f.Hunks, content)
 	carried := slices.Clone(now)
-	var lines []string
+	var lines []int
 	eachKept(f.Hunks, len(now), func(old, line int) {
 		was := attribution.Mark{Owner: attribution.Base, Edited: attribution.Base}
 		if old <= len(before.marks) {
@@ -178,27 +203,43 @@ func (e *evidence) alike(ctx context.Context, f git.FileDiff, content []byte, no
 			differ = before.fresh // it may be known to git all the same
 		}
 		if differ && mistaken(line) {
-			lines = append(lines, fmt.Sprintf("%d,%d", line, line))
+			lines = append(lines, line)
 			return
 		}
 		carried[line-1] = was
 	})
-	if e.marks[e.commit.ID] == nil {
-		e.marks[e.commit.ID] = make(map[string]gitsMarks)
+	e.keep(version{e.commit.ID, f.Path}, carried, false)
+	for part := range slices.Chunk(lines, maxBlamed) {
+		if err := e.twinsOf(ctx, f.Path, part, now); err != nil {
+			return err
+		}
 	}
-	e.marks[e.commit.ID][f.Path] = gitsMarks{marks: carried}
-	if len(lines) == 0 {
-		return nil
+	return nil
+}
+
+// maxBlamed is how many lines git is asked of at once.
+const maxBlamed = 1000
+
+// twinsOf finds the commits that git gives lines of a file to.
+func (e *evidence) twinsOf(ctx context.Context, path string, lines []int, now []attribution.Mark) error {
+	var ranges []string
+	for i := 0; i < len(lines); {
+		end := i + 1
+		for end < len(lines) && lines[end] == lines[end-1]+1 {
+			end++
+		}
+		ranges = append(ranges, fmt.Sprintf("%d,%d", lines[i], lines[end-1]))
+		i = end
 	}
-	for l, err := range e.Repo.Blame(ctx, git.BlameQuery{Path: f.Path, Rev: e.commit.ID, Lines: lines}) {
-		if ctx.Err() != nil {
+	for l, err := range e.Repo.Blame(ctx, git.BlameQuery{Path: path, Rev: e.commit.ID, Lines: ranges}) {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if err != nil { // a part of the history is not there: a later sync may find it
-			e.gaps["git can not tell by which commits lines were added"] = true
-			return nil
-		}
-		if l.Commit == "" || l.Commit == e.commit.ID || l.Boundary {
+		case errors.Is(err, stemma.ErrNotFound):
+			return nil // a part of the history is not here: git gives the lines to nobody
+		case err != nil:
+			return err
+		case l.Commit == "" || l.Commit == e.commit.ID || l.Boundary || l.Line > len(now):
 			continue
 		}
 		t := Twin{Commit: l.Commit, Path: l.OrigPath, Line: l.OrigLine}

@@ -80,7 +80,7 @@ func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Resu
 		}
 		w := &work{
 			Config: cfg, timeline: t, files: make(map[place]*file), actions: make(map[string]string), replaced: make(map[string]string),
-			asked: make(map[string]map[string]bool), marks: make(map[string]map[string]gitsMarks),
+			marks: make(map[version]gitsMarks),
 		}
 		if err := w.readReflog(ctx); err != nil {
 			fail(err)
@@ -107,7 +107,7 @@ func Attribute(ctx context.Context, cfg Config, commits []string) iter.Seq2[Resu
 					return
 				}
 			}
-			if err := w.remember(ctx, c, diffs[c.ID]); err != nil {
+			if err := w.remember(ctx, c); err != nil {
 				fail(fmt.Errorf("commit %s: %w", c.ID, err))
 				return
 			}
@@ -131,6 +131,7 @@ func (w *work) readCommits(ctx context.Context, commits []string) ([]*git.Commit
 			all = append(all, c)
 		}
 	}
+	slices.Reverse(all) // the youngest came first: of one second, parents before children
 	slices.SortStableFunc(all, byTime)
 	diffs := make(map[string]git.Diff, len(all))
 	for d, err := range w.Repo.Patches(ctx, ids(all), 2) {
@@ -159,11 +160,12 @@ type work struct {
 	Config
 	*timeline
 	files    map[place]*file
-	actions  map[string]string               // of reflogs, by the commit they made
-	replaced map[string]string               // what was there before it
-	tips     []string                        // commits that refs and reflogs name
-	asked    map[string]map[string]bool      // paths by commit: a child of it changed them
-	marks    map[string]map[string]gitsMarks // of these
+	actions  map[string]string // of reflogs, by the commit they made
+	replaced map[string]string // what was there before it
+	tips     []string          // commits that refs and reflogs name
+	lost     []lost            // by all files, in the order of time
+	line                       // how commits follow each other
+	marks    map[version]gitsMarks
 }
 
 // readReflog reads how commits came about, and what there is beside a branch.
@@ -215,7 +217,7 @@ type file struct {
 	began  time.Time // the first from
 	since  time.Time // from when on what is not committed at began can be
 	next   int       // index of the first state that was not replayed
-	told   int       // pieces of the replay that other files know
+	heard  time.Time // until when it knows what other files lost
 	looked look      // of marks: see marksOf
 	marks  []attribution.Mark
 	faults map[string]bool // why states are not known, since the last commit that added lines
@@ -325,10 +327,8 @@ func (w *work) commit(ctx context.Context, c *git.Commit, d git.Diff) (Result, b
 func (w *work) where(path string, until time.Time) (place, bool) {
 	var best place
 	var at time.Time
-	for p, states := range w.states {
-		if p.path != path {
-			continue
-		}
+	for _, p := range w.byPath[path] {
+		states := w.states[p]
 		n, _ := slices.BinarySearchFunc(states, until, func(s state, t time.Time) int { return s.at.Compare(t) })
 		if n == 0 {
 			continue
@@ -344,11 +344,8 @@ func (w *work) where(path string, until time.Time) (place, bool) {
 // file that was as git has it before the call and was seen first after it.
 func (w *work) within(path string, at time.Time) (session int, ok bool) {
 	session = -1
-	for p, states := range w.states {
-		if p.path != path || len(states) == 0 {
-			continue
-		}
-		first := states[0]
+	for _, p := range w.byPath[path] {
+		first := w.states[p][0]
 		own := w.windowOf(p.tree, first)
 		if own == nil || own.fault != "" || own.from.After(at) || own.to.Before(at) || len(w.open(p, at, own)) > 0 {
 			continue
@@ -455,16 +452,6 @@ func (w *work) advance(ctx context.Context, of []place, until time.Time) error {
 		if err := w.step(ctx, next); err != nil {
 			return err
 		}
-		f := w.files[next]
-		if gone := f.replay.Deleted(); len(gone) > f.told {
-			for _, p := range of {
-				if p != next {
-					w.files[p].replay.Remember(gone[f.told:])
-					w.files[p].told = len(w.files[p].replay.Deleted())
-				}
-			}
-			f.told = len(gone)
-		}
 	}
 }
 
@@ -484,7 +471,7 @@ func (w *work) step(ctx context.Context, p place) error {
 		switch {
 		case err == nil:
 			writer := w.between(p, from, own.from)
-			f.replay.Step(was, writer.Writer)
+			w.replay(p, was, own.from, writer.Writer)
 			if writer.fault != "" && string(was) != string(f.now) {
 				f.fault(writer.fault)
 			}
@@ -499,12 +486,52 @@ func (w *work) step(ctx context.Context, p place) error {
 		return nil
 	}
 	writer := w.writer(p, s, from)
-	f.replay.Step(content, writer.Writer)
+	w.replay(p, content, s.at, writer.Writer)
 	if writer.fault != "" && string(content) != string(f.now) {
 		f.fault(writer.fault)
 	}
 	f.now = content
 	return nil
+}
+
+// lost is what a file lost at a time.
+type lost struct {
+	at     time.Time
+	by     place
+	pieces []attribution.Piece
+}
+
+// maxLost is how many times of loss before a state are told to the file that it is
+// a state of.
+const maxLost = 64
+
+// replay goes on to a state of a file, which knows then what the others lost before
+// it: a piece that was moved from one to another keeps its owners, whichever was
+// replayed first.
+func (w *work) replay(p place, content []byte, at time.Time, writer attribution.Writer) {
+	f := w.files[p]
+	end, _ := slices.BinarySearchFunc(w.lost, at, func(l lost, t time.Time) int {
+		if l.at.After(t) {
+			return 1
+		}
+		return -1
+	})
+	begin, _ := slices.BinarySearchFunc(w.lost[:end], f.heard, func(l lost, t time.Time) int {
+		if l.at.After(t) {
+			return 1
+		}
+		return -1
+	})
+	for _, l := range w.lost[max(begin, end-maxLost):end] {
+		if l.by != p {
+			f.replay.Remember(l.pieces)
+		}
+	}
+	f.heard = at
+	f.replay.Step(content, writer)
+	if gone := f.replay.Deleted(); len(gone) > 0 {
+		w.lost = slices.Insert(w.lost, end, lost{at, p, gone})
+	}
 }
 
 // content is that of a state; nil of a file that is not there.

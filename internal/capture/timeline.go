@@ -58,6 +58,7 @@ type timeline struct {
 	parents  []string
 	byID     map[[2]string]int
 	states   map[place][]state
+	byPath   map[string][]place   // of states
 	windows  map[string][]*window // by tree
 	health   map[string][]health  // by tree
 	told     map[git.Line][]toldBy
@@ -113,6 +114,10 @@ func read(records iter.Seq2[spool.Stored, error], pauses []spool.Interval) (*tim
 		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Session, b.Session), strings.Compare(a.Call, b.Call))
 	})
 	t.tell(told, heard)
+	t.byPath = make(map[string][]place)
+	for p := range t.states {
+		t.byPath[p.path] = append(t.byPath[p.path], p)
+	}
 	return t, nil
 }
 

@@ -352,7 +352,11 @@ func Withdrawn(n, by Note) []Twin {
 				continue
 			}
 			for _, r := range p.Ranges {
-				for _, t := range taken {
+				first, _ := slices.BinarySearchFunc(taken, r.Start, func(t notes.Range, line int) int { return cmp.Compare(t.End, line) })
+				for _, t := range taken[first:] {
+					if t.Start > r.End {
+						break
+					}
 					for line := max(r.Start, t.Start); line <= min(r.End, t.End); line++ {
 						all = append(all, Twin{Path: f.Path, Line: line})
 					}
@@ -363,6 +367,7 @@ func Withdrawn(n, by Note) []Twin {
 	return all
 }
 
+// takenBack gives the lines of a file that the note takes back, sorted, apart.
 func (n *Note) takenBack(path string) []notes.Range {
 	var taken []notes.Range
 	for _, f := range n.Files {
@@ -372,7 +377,21 @@ func (n *Note) takenBack(path string) []notes.Range {
 			}
 		}
 	}
-	return taken
+	return united(taken)
+}
+
+// united sorts ranges, and joins those that meet.
+func united(ranges []notes.Range) []notes.Range {
+	slices.SortFunc(ranges, func(a, b notes.Range) int { return cmp.Compare(a.Start, b.Start) })
+	var out []notes.Range
+	for _, r := range ranges {
+		if n := len(out); n > 0 && r.Start <= out[n-1].End+1 {
+			out[n-1].End = max(out[n-1].End, r.End)
+			continue
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 // Withdraw makes known lines of a note unknown, unless the other line is of the
@@ -448,8 +467,8 @@ func (n *Note) by(p *Part, t Twin) bool {
 
 // TakeBack makes the note on a commit of which nothing was captured, and that may
 // be known to be a rewrite of another: these lines of it are nobody's to tell. It has
-// no Input, and those of an earlier one.
-func TakeBack(algorithm int, earlier Note, lines []Twin) Note {
+// no Input, and those of earlier ones.
+func TakeBack(algorithm int, lines []Twin, earlier ...Note) Note {
 	n := Note{Algorithm: algorithm}
 	at := make(map[string]map[int]bool)
 	add := func(path string, line int) {
@@ -458,10 +477,12 @@ func TakeBack(algorithm int, earlier Note, lines []Twin) Note {
 		}
 		at[path][line] = true
 	}
-	for _, f := range earlier.Files {
-		for _, r := range earlier.takenBack(f.Path) {
-			for line := r.Start; line <= r.End && len(at[f.Path]) < maxTaken; line++ {
-				add(f.Path, line)
+	for _, note := range earlier {
+		for _, f := range note.Files {
+			for _, r := range note.takenBack(f.Path) {
+				for line := r.Start; line <= r.End && len(at[f.Path]) < maxTaken; line++ {
+					add(f.Path, line)
+				}
 			}
 		}
 	}
@@ -473,6 +494,7 @@ func TakeBack(algorithm int, earlier Note, lines []Twin) Note {
 		for _, line := range slices.Sorted(maps.Keys(at[path])) {
 			p.Ranges = append(p.Ranges, notes.Range{Start: line, End: line})
 		}
+		p.Ranges = united(p.Ranges)
 		n.Files = append(n.Files, File{Path: path, Own: []Part{p}})
 	}
 	return n
@@ -484,12 +506,10 @@ const maxTaken = 1 << 16
 // addAlike adds a line to those that are alike and may be of the same session, in
 // the same place whichever line came first.
 func (f *File) addAlike(a Part) {
-	line := a.Ranges[0].Start
 	for i := range f.Own {
 		p := &f.Own[i]
 		if p.Alike && slices.Equal(p.May, a.May) {
-			at, _ := slices.BinarySearchFunc(p.Ranges, line, func(r notes.Range, line int) int { return cmp.Compare(r.Start, line) })
-			p.Ranges = slices.Insert(p.Ranges, at, a.Ranges[0])
+			p.Ranges = united(append(slices.Clone(p.Ranges), a.Ranges...))
 			return
 		}
 	}
@@ -503,14 +523,37 @@ func (f *File) addAlike(a Part) {
 // Choose says which of two notes on one commit stays, the same in every order: the
 // one that can be read, then the one with fewer gaps, then the one that says
 // more, then the smaller by its bytes; of two that say the same, that with the
-// longer log.
+// longer log. What the other took back stays taken back.
 func Choose(a, b []byte) []byte {
+	stays, goes := choose(a, b)
+	n, err := Decode(stays)
+	other, oerr := Decode(goes)
+	if err != nil || oerr != nil {
+		return stays
+	}
+	if n.Input == "" { // and the other has none either
+		n.Files = TakeBack(n.Algorithm, nil, n, other).Files
+	} else if !Withdraw(&n, Withdrawn(n, other)) {
+		return stays
+	}
+	text, err := Encode(n)
+	if err != nil {
+		return stays
+	}
+	return text
+}
+
+func choose(a, b []byte) (stays, goes []byte) {
 	rank := func(blob []byte) []int {
 		n, err := Decode(blob)
 		if err != nil {
-			return []int{1, 0, 0}
+			return []int{2, 0, 0}
 		}
-		return []int{0, len(n.Gaps), -len(said(blob))}
+		empty := 0
+		if n.Input == "" {
+			empty = 1 // it says nothing of who wrote lines
+		}
+		return []int{empty, len(n.Gaps), -len(said(blob))}
 	}
 	size := func(blob []byte) uint64 {
 		n, _ := Decode(blob)                            // what can not be read has none
@@ -519,9 +562,9 @@ func Choose(a, b []byte) []byte {
 	}
 	c := cmp.Or(slices.Compare(rank(a), rank(b)), bytes.Compare(said(a), said(b)), cmp.Compare(size(b), size(a)), bytes.Compare(a, b))
 	if c <= 0 {
-		return a
+		return a, b
 	}
-	return b
+	return b, a
 }
 
 // Source reads stemma's own notes.

@@ -239,7 +239,7 @@ func TestLinesAreTakenBack(t *testing.T) {
 }
 
 func TestNoteThatOnlyTakesBack(t *testing.T) {
-	first := TakeBack(7, Note{}, []Twin{{Path: "b.go", Line: 4}, {Path: "a.go", Line: 9}, {Path: "a.go", Line: 2}, {Path: "a.go", Line: 9}})
+	first := TakeBack(7, []Twin{{Path: "b.go", Line: 4}, {Path: "a.go", Line: 9}, {Path: "a.go", Line: 2}, {Path: "a.go", Line: 9}})
 	blob, err := Encode(first)
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestNoteThatOnlyTakesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := TakeBack(7, back, []Twin{{Path: "a.go", Line: 5}})
+	again := TakeBack(7, []Twin{{Path: "a.go", Line: 5}}, back)
 	want := map[string][]notes.Range{"a.go": {{Start: 2, End: 2}, {Start: 5, End: 5}, {Start: 9, End: 9}}, "b.go": {{Start: 4, End: 4}}}
 	got := make(map[string][]notes.Range)
 	for _, f := range again.Files {
@@ -257,12 +257,12 @@ func TestNoteThatOnlyTakesBack(t *testing.T) {
 	if !reflect.DeepEqual(got, want) || again.Input != "" {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if other, err := Encode(TakeBack(7, again, nil)); err != nil || !Same(other, mustEncode(t, again)) {
+	if other, err := Encode(TakeBack(7, nil, again)); err != nil || !Same(other, mustEncode(t, again)) {
 		t.Errorf("taken back once more: %s (%v)", other, err)
 	}
 	hostile := Note{Files: []File{{Path: "a.go", Own: []Part{{Ranges: []notes.Range{{Start: 1, End: maxLine}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}}}}}
-	if n := TakeBack(7, hostile, nil); len(n.Files[0].Own[0].Ranges) != maxTaken {
-		t.Errorf("of a note that takes back everything, %d lines were taken over", len(n.Files[0].Own[0].Ranges))
+	if n := TakeBack(7, nil, hostile); n.Files[0].Own[0].Ranges[0].End != maxTaken {
+		t.Errorf("of a note that takes back everything, %v was taken over", n.Files[0].Own[0].Ranges)
 	}
 }
 
@@ -273,4 +273,52 @@ func mustEncode(t *testing.T, n Note) []byte {
 		t.Fatal(err)
 	}
 	return blob
+}
+
+// TestWhatWasTakenBackStaysSo is about notes of two machines: whichever is chosen,
+// it takes back what the other did. The one that knew more was once chosen as it was.
+func TestWhatWasTakenBackStaysSo(t *testing.T) {
+	note := func(lines ...int) []byte {
+		n := Note{
+			Algorithm: 7, Input: "00", Sessions: []Session{{Agent: "claude-code", ID: "s1"}}, People: []string{"ada"},
+			Files: []File{{Path: "a.go", Own: []Part{
+				{Ranges: []notes.Range{{Start: 1, End: 1}}, Class: stemma.ClassAIEdited, Session: 0, Person: 0},
+				{Ranges: []notes.Range{{Start: 2, End: 9}}, Class: stemma.ClassAI, Session: 0, Person: -1},
+			}}},
+		}
+		for _, l := range lines {
+			Withdraw(&n, []Twin{{Path: "a.go", Line: l}})
+		}
+		return mustEncode(t, n)
+	}
+	alone := mustEncode(t, TakeBack(7, []Twin{{Path: "a.go", Line: 8}}))
+	want := note(1, 3, 5, 8)
+	all := [][]byte{note(), note(1), note(3), note(5), alone}
+	for range 30 {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		got := all[0]
+		for _, b := range all[1:] {
+			got = Choose(got, b)
+		}
+		if !Same(got, want) {
+			t.Fatalf("got %s\nwant %s", got, want)
+		}
+	}
+	both := Choose(alone, mustEncode(t, TakeBack(7, []Twin{{Path: "a.go", Line: 2}})))
+	if n, err := Decode(both); err != nil || len(n.takenBack("a.go")) != 2 {
+		t.Errorf("of two that only take back: %s (%v)", both, err)
+	}
+	hostile := Note{
+		Input: "00", Sessions: []Session{{Agent: "claude-code", ID: "s1"}},
+		Files: []File{{Path: "a.go", Own: []Part{
+			{Ranges: []notes.Range{{Start: 5, End: 5}}, Class: stemma.ClassAI, Session: 0, Person: -1},
+			{Ranges: []notes.Range{{Start: 1, End: 10}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, May: []int{0}, Alike: true},
+		}}},
+	}
+	if !Withdraw(&hostile, []Twin{{Path: "a.go", Line: 5}}) {
+		t.Error("a line that is known and taken back was left known")
+	}
+	if _, err := Decode(mustEncode(t, hostile)); err != nil {
+		t.Errorf("the note can not be read any more: %v", err)
+	}
 }

@@ -26,8 +26,9 @@ func (s *step) align(h hunk) {
 		}
 		was := s.old[h.from+o]
 		if same(old[o], now[n]) {
-			s.settle(h.at+n, was)
-			s.pairUp(h, h.from+o, h.at+n)
+			if s.pairUp(h, h.from+o, h.at+n) || Telling(now[n]) {
+				s.settle(h.at+n, was)
+			}
 			continue
 		}
 		s.settle(h.at+n, s.edited(was))
@@ -35,14 +36,15 @@ func (s *step) align(h hunk) {
 }
 
 // pairUp says that a new line of a hunk is an old one of it, unless that is another
-// one already, or stands on the other side of one.
-func (s *step) pairUp(h hunk, old, line int) {
+// one already, or stands on the other side of one: it reports whether it is.
+func (s *step) pairUp(h hunk, old, line int) bool {
 	for n := h.at; n < h.end; n++ {
 		if i := s.pair[n]; i >= 0 && (n < line && i >= old || n > line && i <= old) {
-			return
+			return false
 		}
 	}
 	s.pair[line] = old
+	return true
 }
 
 // edited is the mark of a line of somebody that the writer wrote at.

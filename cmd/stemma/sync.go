@@ -99,24 +99,21 @@ in, and all are pushed. --dry-run shows what would be written.`,
 			}
 			defer b.close()
 			b.warn = o.warn
-			if !dry {
-				// Notes hold what earlier syncs took back: two at once would lose some.
-				lock := flock.New(filepath.Join(s.Dir(), syncLock))
-				if held, err := lock.TryLockContext(ctx, 10*time.Millisecond); err == nil && held {
-					defer lock.Unlock()
-				} else if ctx.Err() != nil {
-					return ctx.Err()
-				} // nothing was captured, or there are no locks
-			}
-			done, err := o.syncAll(ctx, b, s, dry)
-			if err != nil {
-				return err
-			}
-			if push != "" && !dry {
-				if err := b.repo.PushNotes(ctx, push, ownNotes, chooseNote, git.Signature{Name: "stemma", Time: time.Now().Unix()}); err != nil {
+			var done synced
+			sync := func() error {
+				if done, err = o.syncAll(ctx, b, s, dry); err != nil || push == "" || dry {
 					return err
 				}
 				done.Pushed = push
+				return b.repo.PushNotes(ctx, push, ownNotes, chooseNote, git.Signature{Name: "stemma", Time: time.Now().Unix()})
+			}
+			if dry {
+				err = sync()
+			} else {
+				err = o.alone(ctx, s, sync)
+			}
+			if err != nil {
+				return err
 			}
 			switch {
 			case o.json:
@@ -132,6 +129,40 @@ in, and all are pushed. --dry-run shows what would be written.`,
 	cmd.Flags().BoolVar(&soon, "soon", false, "what git's hooks run: wait a moment for more to come, leave it to a sync that is under way, print nothing")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no summary")
 	return cmd
+}
+
+// alone does something while no sync writes notes: they hold what earlier ones took
+// back, and two at once would lose some. What git's hooks ask for meanwhile is done
+// after it.
+func (o *options) alone(ctx context.Context, s *spool.Spool, do func() error) error {
+	if _, err := os.Stat(s.Dir()); err != nil {
+		return do() // nothing was captured
+	}
+	lock := flock.New(filepath.Join(s.Dir(), syncLock))
+	soon, cancel := context.WithTimeout(ctx, time.Second)
+	held, err := lock.TryLockContext(soon, 10*time.Millisecond)
+	cancel()
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		o.warn("another sync of this repository is under way: waiting for it")
+		held, err = lock.TryLockContext(ctx, 50*time.Millisecond)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil || !held {
+		return do() // there are no locks here
+	}
+	err = do()
+	if uerr := lock.Unlock(); err == nil && uerr != nil {
+		err = fmt.Errorf("sync: %v: %w", reason(uerr), stemma.ErrUnavailable)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(s.Dir(), syncWanted)); err == nil {
+		return o.syncWhatIsWanted(ctx, s)
+	}
+	return nil
 }
 
 // syncAll attributes commits, records their attribution, tells sessions, and
@@ -330,8 +361,12 @@ func (b *bench) awaitLook(ctx context.Context, s *spool.Spool) error {
 	}
 }
 
-// syncLock is held by the one that writes notes.
-const syncLock = "sync.lock"
+// syncLock is held by the one that writes notes, and syncWanted is the mark of who
+// wants it done and does not wait.
+const (
+	syncLock   = "sync.lock"
+	syncWanted = "sync-wanted"
+)
 
 // syncDelay is how long a sync in the background waits for more commits.
 const syncDelay = 500 * time.Millisecond
@@ -339,10 +374,15 @@ const syncDelay = 500 * time.Millisecond
 // syncSoon syncs in the background, once for many calls: whoever comes while
 // another is at it leaves a mark, and the other goes round again.
 func (o *options) syncSoon(ctx context.Context, s *spool.Spool) error {
-	wanted := filepath.Join(s.Dir(), "sync-wanted")
-	if err := os.WriteFile(wanted, nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir(), syncWanted), nil, 0o600); err != nil {
 		return fmt.Errorf("sync: %v: %w", reason(err), stemma.ErrUnavailable)
 	}
+	return o.syncWhatIsWanted(ctx, s)
+}
+
+// syncWhatIsWanted syncs until no more marks are left, or leaves it to another.
+func (o *options) syncWhatIsWanted(ctx context.Context, s *spool.Spool) error {
+	wanted := filepath.Join(s.Dir(), syncWanted)
 	lock := flock.New(filepath.Join(s.Dir(), syncLock))
 	free, err := lock.TryLock()
 	if err != nil || !free {

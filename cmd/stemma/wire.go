@@ -546,33 +546,23 @@ func withdrawLines(blob []byte, twins []capture.Twin) ([]byte, notes.Evidence, e
 		lines[i] = native.Twin{Path: t.Path, Line: t.Line, Session: t.Session, Person: t.Person}
 	}
 	n, err := native.Decode(blob)
-	if blob != nil && (err != nil || n.Input != "") {
-		return withdraw(blob, lines)
-	}
-	alone, err := native.Encode(native.TakeBack(attribution.Algorithm, lines, n))
-	if err != nil || native.Same(alone, blob) {
-		return nil, notes.Evidence{}, err
-	}
-	e, err := native.Source{}.Decode("", alone)
-	return alone, e, err
-}
-
-func withdraw(blob []byte, lines []native.Twin) ([]byte, notes.Evidence, error) {
-	n, err := native.Decode(blob)
-	if err != nil {
-		return nil, notes.Evidence{}, nil // index counts notes that can not be read
-	}
-	if !native.Withdraw(&n, lines) {
+	switch {
+	case blob == nil || err == nil && n.Input == "":
+		n = native.TakeBack(attribution.Algorithm, lines, n)
+	case err != nil: // index counts notes that can not be read
 		return nil, notes.Evidence{}, nil
+	default:
+		native.Withdraw(&n, lines)
 	}
-	if blob, err = native.Encode(n); err != nil {
+	changed, err := native.Encode(n)
+	if err != nil || native.Same(changed, blob) {
 		return nil, notes.Evidence{}, err
 	}
-	e, err := native.Source{}.Decode("", blob)
+	e, err := native.Source{}.Decode("", changed)
 	if err != nil {
 		return nil, notes.Evidence{}, nil // what can not be read any more is no better: it is left as it was
 	}
-	return blob, e, nil
+	return changed, e, nil
 }
 
 // withdrawAgain takes back of a note what the one before it had taken back.
@@ -585,11 +575,10 @@ func withdrawAgain(blob, old []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, _, err := withdraw(blob, native.Withdrawn(n, before))
-	if again == nil {
-		return blob, err
+	if !native.TakeOver(&n, before) {
+		return blob, nil
 	}
-	return again, err
+	return native.Encode(n)
 }
 
 // sameNote reports whether two notes of stemma's say the same.

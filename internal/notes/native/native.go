@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -337,47 +338,140 @@ type Twin struct {
 	Person  string
 }
 
-// Withdrawn gives the lines that a note knows and that another one on the same
-// commit took back: they are unknown because others like them came to stand beside
-// them.
-func Withdrawn(n, by Note) []Twin {
-	var all []Twin
+// taken gives the lines that the note takes back, by path, sorted, apart.
+func (n *Note) taken() map[string][]notes.Range {
+	taken := make(map[string][]notes.Range)
 	for _, f := range n.Files {
-		taken := by.takenBack(f.Path)
-		if len(taken) == 0 {
-			continue
-		}
 		for _, p := range f.Own {
-			if p.Class == stemma.ClassUnknown {
-				continue
-			}
-			for _, r := range p.Ranges {
-				first, _ := slices.BinarySearchFunc(taken, r.Start, func(t notes.Range, line int) int { return cmp.Compare(t.End, line) })
-				for _, t := range taken[first:] {
-					if t.Start > r.End {
-						break
-					}
-					for line := max(r.Start, t.Start); line <= min(r.End, t.End); line++ {
-						all = append(all, Twin{Path: f.Path, Line: line})
-					}
-				}
+			if p.Alike {
+				taken[f.Path] = append(taken[f.Path], p.Ranges...)
 			}
 		}
 	}
-	return all
+	for path, ranges := range taken {
+		taken[path] = united(ranges)
+	}
+	return taken
 }
 
-// takenBack gives the lines of a file that the note takes back, sorted, apart.
-func (n *Note) takenBack(path string) []notes.Range {
-	var taken []notes.Range
-	for _, f := range n.Files {
-		for _, p := range f.Own {
-			if f.Path == path && p.Alike {
-				taken = append(taken, p.Ranges...)
+// Withdraw makes known lines of a note unknown, unless the other line is of the
+// same session or person: the session that had a line may have written it. It
+// reports whether that changed the note. Lines that it does not know are left
+// alone; to withdraw again changes nothing.
+func Withdraw(n *Note, lines []Twin) bool {
+	changed := false
+	for i := range n.Files {
+		f := &n.Files[i]
+		for _, t := range lines {
+			if t.Path == f.Path {
+				line := []notes.Range{{Start: t.Line, End: t.Line}}
+				changed = f.withdraw(line, func(p *Part) bool { return n.by(p, t) }) || changed
 			}
 		}
 	}
-	return united(taken)
+	return changed
+}
+
+// TakeOver takes back of a note what another one on the same commit took back, and
+// reports whether that changed it. A note that says nothing of who wrote lines takes
+// over all of it, any other what it knows.
+func TakeOver(n *Note, other Note) bool {
+	taken := other.taken()
+	changed := false
+	for i := range n.Files {
+		f := &n.Files[i]
+		changed = f.withdraw(taken[f.Path], func(*Part) bool { return false }) || changed
+	}
+	if n.Input != "" {
+		return changed
+	}
+	before := n.Files
+	n.Files = TakeBack(n.Algorithm, nil, *n, other).Files
+	return changed || !reflect.DeepEqual(before, n.Files)
+}
+
+// TakeBack makes the note on a commit of which nothing was captured, and that may
+// be known to be a rewrite of another: these lines of it are nobody's to tell, nor
+// are those that earlier notes take back. It has no Input.
+func TakeBack(algorithm int, lines []Twin, earlier ...Note) Note {
+	taken := make(map[string][]notes.Range)
+	for _, note := range earlier {
+		for path, ranges := range note.taken() {
+			taken[path] = append(taken[path], ranges...)
+		}
+	}
+	for _, t := range lines {
+		taken[t.Path] = append(taken[t.Path], notes.Range{Start: t.Line, End: t.Line})
+	}
+	n := Note{Algorithm: algorithm}
+	for _, path := range slices.Sorted(maps.Keys(taken)) {
+		n.Files = append(n.Files, File{Path: path, Own: []Part{{
+			Ranges: united(taken[path]), Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true,
+		}}})
+	}
+	return n
+}
+
+// withdraw makes lines of a file unknown that are known, but those of some parts.
+func (f *File) withdraw(lines []notes.Range, but func(*Part) bool) bool {
+	if len(lines) == 0 {
+		return false
+	}
+	var own, alike []Part
+	for i := range f.Own {
+		p := f.Own[i]
+		if p.Class != stemma.ClassUnknown && !but(&p) {
+			in, rest := split(p.Ranges, lines)
+			if len(in) > 0 {
+				a := Part{Ranges: in, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
+				if p.Session >= 0 {
+					a.May = []int{p.Session}
+				}
+				alike, p.Ranges = append(alike, a), rest
+			}
+		}
+		if len(p.Ranges) > 0 {
+			own = append(own, p)
+		}
+	}
+	if len(alike) == 0 {
+		return false
+	}
+	f.Own = own
+	for _, a := range alike {
+		f.addAlike(a)
+	}
+	return true
+}
+
+// addAlike adds lines to those that are alike and may be of the same session, in
+// the same place whichever came first.
+func (f *File) addAlike(a Part) {
+	for i := range f.Own {
+		p := &f.Own[i]
+		if p.Alike && slices.Equal(p.May, a.May) {
+			p.Ranges = united(slices.Concat(p.Ranges, a.Ranges))
+			return
+		}
+	}
+	at := len(f.Own)
+	for at > 0 && f.Own[at-1].Alike && slices.Compare(f.Own[at-1].May, a.May) > 0 {
+		at--
+	}
+	f.Own = slices.Insert(f.Own, at, a)
+}
+
+// by reports whether the lines of a part are of whoever wrote the other line.
+func (n *Note) by(p *Part, t Twin) bool {
+	switch p.Class {
+	case stemma.ClassAI:
+		s := n.Sessions[p.Session]
+		return t.Session != "" && stemma.SessionID(s.Agent, s.ID).Key == t.Session
+	case stemma.ClassHuman:
+		return t.Person != "" && p.Person >= 0 && n.People[p.Person] == t.Person
+	default:
+		return false
+	}
 }
 
 // united sorts ranges, and joins those that meet.
@@ -394,130 +488,33 @@ func united(ranges []notes.Range) []notes.Range {
 	return out
 }
 
-// Withdraw makes known lines of a note unknown, unless the other line is of the
-// same session or person: the session that had a line may have written it. It
-// reports whether that changed the note. Lines that it does not know are left
-// alone; to withdraw again changes nothing.
-func Withdraw(n *Note, lines []Twin) bool {
-	changed := false
-	for i := range n.Files {
-		f := &n.Files[i]
-		for _, t := range lines {
-			if t.Path == f.Path {
-				changed = n.withdraw(f, t) || changed
-			}
+// split cuts ranges into what lies in others and what does not, both sorted and
+// apart as these are.
+func split(ranges, by []notes.Range) (in, rest []notes.Range) {
+	k := 0
+	for _, r := range ranges {
+		for k > 0 && by[k-1].End >= r.Start {
+			k--
 		}
-	}
-	return changed
-}
-
-func (n *Note) withdraw(f *File, t Twin) bool {
-	for i := range f.Own {
-		p := &f.Own[i]
-		at, ok := slices.BinarySearchFunc(p.Ranges, t.Line, func(r notes.Range, line int) int {
+		for start := r.Start; start <= r.End; {
+			for k < len(by) && by[k].End < start {
+				k++
+			}
 			switch {
-			case r.End < line:
-				return -1
-			case r.Start > line:
-				return 1
+			case k == len(by) || by[k].Start > r.End:
+				rest = append(rest, notes.Range{Start: start, End: r.End})
+				start = r.End + 1
+			case by[k].Start > start:
+				rest = append(rest, notes.Range{Start: start, End: by[k].Start - 1})
+				start = by[k].Start
 			default:
-				return 0
-			}
-		})
-		if !ok || p.Class == stemma.ClassUnknown {
-			continue
-		}
-		if n.by(p, t) {
-			return false
-		}
-		alike := Part{Ranges: []notes.Range{{Start: t.Line, End: t.Line}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
-		if p.Session >= 0 {
-			alike.May = []int{p.Session}
-		}
-		r := p.Ranges[at]
-		var rest []notes.Range
-		if r.Start < t.Line {
-			rest = append(rest, notes.Range{Start: r.Start, End: t.Line - 1})
-		}
-		if t.Line < r.End {
-			rest = append(rest, notes.Range{Start: t.Line + 1, End: r.End})
-		}
-		p.Ranges = slices.Replace(p.Ranges, at, at+1, rest...)
-		if len(p.Ranges) == 0 {
-			f.Own = slices.Delete(f.Own, i, i+1)
-		}
-		f.addAlike(alike)
-		return true
-	}
-	return false
-}
-
-// by reports whether the lines of a part are of whoever wrote the other line.
-func (n *Note) by(p *Part, t Twin) bool {
-	switch p.Class {
-	case stemma.ClassAI:
-		s := n.Sessions[p.Session]
-		return t.Session != "" && stemma.SessionID(s.Agent, s.ID).Key == t.Session
-	case stemma.ClassHuman:
-		return t.Person != "" && p.Person >= 0 && n.People[p.Person] == t.Person
-	default:
-		return false
-	}
-}
-
-// TakeBack makes the note on a commit of which nothing was captured, and that may
-// be known to be a rewrite of another: these lines of it are nobody's to tell. It has
-// no Input, and those of earlier ones.
-func TakeBack(algorithm int, lines []Twin, earlier ...Note) Note {
-	n := Note{Algorithm: algorithm}
-	at := make(map[string]map[int]bool)
-	add := func(path string, line int) {
-		if at[path] == nil {
-			at[path] = make(map[int]bool)
-		}
-		at[path][line] = true
-	}
-	for _, note := range earlier {
-		for _, f := range note.Files {
-			for _, r := range note.takenBack(f.Path) {
-				for line := r.Start; line <= r.End && len(at[f.Path]) < maxTaken; line++ {
-					add(f.Path, line)
-				}
+				end := min(r.End, by[k].End)
+				in = append(in, notes.Range{Start: start, End: end})
+				start = end + 1
 			}
 		}
 	}
-	for _, t := range lines {
-		add(t.Path, t.Line)
-	}
-	for _, path := range slices.Sorted(maps.Keys(at)) {
-		p := Part{Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
-		for _, line := range slices.Sorted(maps.Keys(at[path])) {
-			p.Ranges = append(p.Ranges, notes.Range{Start: line, End: line})
-		}
-		p.Ranges = united(p.Ranges)
-		n.Files = append(n.Files, File{Path: path, Own: []Part{p}})
-	}
-	return n
-}
-
-// maxTaken bounds the lines that are taken over of a note that may be anybody's.
-const maxTaken = 1 << 16
-
-// addAlike adds a line to those that are alike and may be of the same session, in
-// the same place whichever line came first.
-func (f *File) addAlike(a Part) {
-	for i := range f.Own {
-		p := &f.Own[i]
-		if p.Alike && slices.Equal(p.May, a.May) {
-			p.Ranges = united(append(slices.Clone(p.Ranges), a.Ranges...))
-			return
-		}
-	}
-	at := len(f.Own)
-	for at > 0 && f.Own[at-1].Alike && slices.Compare(f.Own[at-1].May, a.May) > 0 {
-		at--
-	}
-	f.Own = slices.Insert(f.Own, at, a)
+	return in, rest
 }
 
 // Choose says which of two notes on one commit stays, the same in every order: the
@@ -528,12 +525,7 @@ func Choose(a, b []byte) []byte {
 	stays, goes := choose(a, b)
 	n, err := Decode(stays)
 	other, oerr := Decode(goes)
-	if err != nil || oerr != nil {
-		return stays
-	}
-	if n.Input == "" { // and the other has none either
-		n.Files = TakeBack(n.Algorithm, nil, n, other).Files
-	} else if !Withdraw(&n, Withdrawn(n, other)) {
+	if err != nil || oerr != nil || !TakeOver(&n, other) {
 		return stays
 	}
 	text, err := Encode(n)

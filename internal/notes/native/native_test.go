@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,7 +220,7 @@ func TestLinesAreTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := note()
-		if !Withdraw(&again, Withdrawn(again, back)) || !reflect.DeepEqual(again, want) {
+		if !TakeOver(&again, back) || TakeOver(&again, back) || !reflect.DeepEqual(again, want) {
 			t.Fatalf("a note made anew, with what the old one had taken back:\n%+v\nwant\n%+v", again, want)
 		}
 		e, err := Source{}.Decode("", blob)
@@ -250,19 +251,11 @@ func TestNoteThatOnlyTakesBack(t *testing.T) {
 	}
 	again := TakeBack(7, []Twin{{Path: "a.go", Line: 5}}, back)
 	want := map[string][]notes.Range{"a.go": {{Start: 2, End: 2}, {Start: 5, End: 5}, {Start: 9, End: 9}}, "b.go": {{Start: 4, End: 4}}}
-	got := make(map[string][]notes.Range)
-	for _, f := range again.Files {
-		got[f.Path] = again.takenBack(f.Path)
-	}
-	if !reflect.DeepEqual(got, want) || again.Input != "" {
+	if got := again.taken(); !reflect.DeepEqual(got, want) || again.Input != "" {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if other, err := Encode(TakeBack(7, nil, again)); err != nil || !Same(other, mustEncode(t, again)) {
 		t.Errorf("taken back once more: %s (%v)", other, err)
-	}
-	hostile := Note{Files: []File{{Path: "a.go", Own: []Part{{Ranges: []notes.Range{{Start: 1, End: maxLine}}, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}}}}}
-	if n := TakeBack(7, nil, hostile); n.Files[0].Own[0].Ranges[0].End != maxTaken {
-		t.Errorf("of a note that takes back everything, %v was taken over", n.Files[0].Own[0].Ranges)
 	}
 }
 
@@ -305,8 +298,25 @@ func TestWhatWasTakenBackStaysSo(t *testing.T) {
 		}
 	}
 	both := Choose(alone, mustEncode(t, TakeBack(7, []Twin{{Path: "a.go", Line: 2}})))
-	if n, err := Decode(both); err != nil || len(n.takenBack("a.go")) != 2 {
+	if n, err := Decode(both); err != nil || len(n.taken()["a.go"]) != 2 {
 		t.Errorf("of two that only take back: %s (%v)", both, err)
+	}
+	// Notes that may be anybody's: all lines that there can be, a million times, and
+	// a line that is known and taken back at once.
+	hostileNote := func(own ...Part) []byte {
+		return mustEncode(t, Note{Input: "00", Sessions: []Session{{Agent: "claude-code", ID: "s1"}}, Files: []File{{Path: "a.go", Own: own}}})
+	}
+	every := []notes.Range{{Start: 1, End: maxLine}}
+	known := Part{Ranges: every, Class: stemma.ClassAI, Session: 0, Person: -1}
+	taken := Part{Ranges: every, Class: stemma.ClassUnknown, Session: -1, Person: -1, Alike: true}
+	got, err := Decode(Choose(hostileNote(known), hostileNote(slices.Repeat([]Part{taken}, 10_000)...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range got.Files[0].Own {
+		if p.Class != stemma.ClassUnknown {
+			t.Errorf("of a note that takes all back, %+v is left", p)
+		}
 	}
 	hostile := Note{
 		Input: "00", Sessions: []Session{{Agent: "claude-code", ID: "s1"}},
@@ -320,5 +330,41 @@ func TestWhatWasTakenBackStaysSo(t *testing.T) {
 	}
 	if _, err := Decode(mustEncode(t, hostile)); err != nil {
 		t.Errorf("the note can not be read any more: %v", err)
+	}
+}
+
+func TestSplit(t *testing.T) {
+	seed := rand.Uint64()
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	some := func() (ranges []notes.Range, is [40]bool) {
+		for n := 1 + rnd.IntN(4); n < 40; n += 1 + rnd.IntN(6) {
+			end := min(39, n+rnd.IntN(5))
+			ranges = append(ranges, notes.Range{Start: n, End: end})
+			for ; n <= end; n++ {
+				is[n] = true
+			}
+		}
+		return ranges, is
+	}
+	for range 2000 {
+		ranges, of := some()
+		by, cut := some()
+		in, rest := split(ranges, by)
+		var gotIn, gotRest [40]bool
+		for _, r := range in {
+			for n := r.Start; n <= r.End; n++ {
+				gotIn[n] = true
+			}
+		}
+		for _, r := range rest {
+			for n := r.Start; n <= r.End; n++ {
+				gotRest[n] = true
+			}
+		}
+		for n := range 40 {
+			if gotIn[n] != (of[n] && cut[n]) || gotRest[n] != (of[n] && !cut[n]) {
+				t.Fatalf("seed %d: %v by %v is %v and %v", seed, ranges, by, in, rest)
+			}
+		}
 	}
 }

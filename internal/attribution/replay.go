@@ -20,10 +20,10 @@ import (
 type Replay struct {
 	content []byte
 	marks   []Mark
-	grave   []run        // what was deleted, oldest first
+	grave   []Piece      // what was deleted, oldest first
 	person  map[int]bool // owners that are people, as far as they wrote
 	past    []whole      // what the file was before, oldest first
-	gone    []run        // what the last step deleted
+	gone    []Piece      // what the last step deleted
 }
 
 // whole is a file as it was once.
@@ -69,11 +69,8 @@ type Writer struct {
 
 func (w Writer) mark() Mark { return Mark{Owner: w.Owner, Edited: Base, May: w.May} }
 
-// Piece is a piece of a file that was deleted, with who wrote it.
-type Piece = run
-
-// run is a piece of a file that was deleted.
-type run struct {
+// Piece is a piece of a file that was deleted, with who wrote its lines.
+type Piece struct {
 	lines [][]byte
 	marks []Mark
 }
@@ -138,8 +135,8 @@ func (r *Replay) was(content []byte) []Mark {
 	return nil
 }
 
-func (r *Replay) bury(runs ...run) {
-	r.grave = append(r.grave, runs...)
+func (r *Replay) bury(pieces ...Piece) {
+	r.grave = append(r.grave, pieces...)
 	if over := len(r.grave) - maxGrave; over > 0 {
 		r.grave = slices.Delete(r.grave, 0, over)
 	}
@@ -159,7 +156,7 @@ func (r *Replay) Deleted() []Piece { return r.gone }
 
 // Remember makes pieces of other files known: lines that were moved here keep
 // their owners.
-func (r *Replay) Remember(runs []Piece) { r.bury(runs...) }
+func (r *Replay) Remember(pieces []Piece) { r.bury(pieces...) }
 
 // lines cuts content into lines, each with its end.
 func lines(content []byte) [][]byte {
@@ -179,7 +176,7 @@ type step struct {
 	before, after [][]byte
 	old           []Mark
 	writer        Writer
-	grave         []run
+	grave         []Piece
 	people        map[int]bool
 
 	marks   []Mark // of after
@@ -187,7 +184,7 @@ type step struct {
 	pair    []int  // of after: the line of before that it is, but for white space; or -1
 	hunks   []hunk // all places where the states differ
 	changed []hunk // those that more than white space makes differ
-	deleted []run
+	deleted []Piece
 }
 
 func newStep(r *Replay, content []byte, w Writer) *step {
@@ -207,7 +204,7 @@ func (s *step) match() {
 		if open {
 			s.changed = append(s.changed, h)
 			if h.to > h.from {
-				s.deleted = append(s.deleted, run{lines: s.before[h.from:h.to], marks: s.old[h.from:h.to]})
+				s.deleted = append(s.deleted, Piece{lines: s.before[h.from:h.to], marks: s.old[h.from:h.to]})
 			}
 		}
 		open = false
@@ -267,7 +264,7 @@ func (s *step) cameBack() {
 
 // recall gives inserted lines the owners that they had in a deleted piece, the
 // youngest first, where at least so many telling lines follow one another.
-func (s *step) recall(pieces []run, least int) {
+func (s *step) recall(pieces []Piece, least int) {
 	if len(pieces) == 0 {
 		return
 	}
@@ -290,7 +287,7 @@ func (s *step) recall(pieces []run, least int) {
 	}
 }
 
-func (s *step) recallHunk(h hunk, piece run, least int, wanted map[string]bool) {
+func (s *step) recallHunk(h hunk, piece Piece, least int, wanted map[string]bool) {
 	if h.end == h.at {
 		return
 	}

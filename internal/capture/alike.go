@@ -42,8 +42,8 @@ type gitsMarks struct {
 // version is a file as a commit has it.
 type version struct{ commit, path string }
 
-// line is how the commits that are attributed follow each other.
-type line struct {
+// ancestry is how the commits that are attributed follow each other.
+type ancestry struct {
 	parent  map[string]string          // of those with one parent
 	changed map[string]map[string]bool // paths, by commit
 	asked   map[string][]string        // paths of other commits that one of these changed next
@@ -53,7 +53,7 @@ type line struct {
 // ones: parents that are not attributed, and merges, which git's blame follows to
 // every parent.
 func (w *work) withParents(ctx context.Context, all []*git.Commit, diffs map[string]git.Diff) ([]*git.Commit, error) {
-	w.line = line{make(map[string]string), make(map[string]map[string]bool), make(map[string][]string)}
+	w.ancestry = ancestry{make(map[string]string), make(map[string]map[string]bool), make(map[string][]string)}
 	have := make(map[string]bool, len(all))
 	for _, c := range all {
 		have[c.ID] = true

@@ -164,8 +164,8 @@ type work struct {
 	replaced map[string]string // what was there before it
 	tips     []string          // commits that refs and reflogs name
 	lost     []lost            // by all files, in the order of time
-	line                       // how commits follow each other
-	marks    map[version]gitsMarks
+	ancestry
+	marks map[version]gitsMarks
 }
 
 // readReflog reads how commits came about, and what there is beside a branch.
@@ -503,7 +503,7 @@ type lost struct {
 
 // maxLost is how many times of loss before a state are told to the file that it is
 // a state of.
-const maxLost = 64
+const maxLost = 256
 
 // replay goes on to a state of a file, which knows then what the others lost before
 // it: a piece that was moved from one to another keeps its owners, whichever was

@@ -36,6 +36,10 @@ build: ## build bin/stemma (VERSION=v1.2.3 to name a release)
 test: ## set up, build, lint and test everything: what CI runs
 	@script/test
 
+.PHONY: race
+race: ## every test of every package under the race detector, for long
+	$(GO) test -race -count=1 -timeout=1h ./...
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, spelling
 	@script/lint

@@ -49,8 +49,9 @@ const (
 	MethodTold = "captured: told by the session's transcript"
 	// MethodSaved gives a line to the person whose editor reported the save.
 	MethodSaved = "captured: saved by an editor"
-	// MethodOpen says that the session may have written lines in a gap.
-	MethodOpen = "captured: at work while the line appeared, or a hook is missing"
+	// MethodOpen says that the session may have written lines: in a gap, or because a
+	// line like them stands beside them, and either may be its.
+	MethodOpen = "captured: at work while the line appeared, a hook is missing, or a line like it stands beside it"
 )
 
 // Note is what was captured of one commit.

@@ -55,6 +55,11 @@ func ParseMoment(s string) (m Moment, ok bool) {
 	return m, m.String() == s
 }
 
+// Kept reports whether the puts from m until now are still kept.
+func (m Moment) Kept(now Moment) bool {
+	return m.Epoch == now.Epoch && now.Puts-m.Puts <= PutsKept
+}
+
 // Until gives what changed up to now, from the names that a backend remembers of
 // each Put after m, which it need not know to be all.
 func (m Moment) Until(now Moment, puts [][]byte) (Changes, error) {

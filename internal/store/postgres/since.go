@@ -18,7 +18,7 @@ func (s *Store) Since(ctx context.Context, moment string) (c store.Changes, err 
 			return err
 		}
 		c = store.Changes{Now: now.String()}
-		if !ok || then.Epoch != now.Epoch || now.Puts-then.Puts > store.PutsKept {
+		if !ok || !then.Kept(now) {
 			return nil
 		}
 		var puts [][]byte

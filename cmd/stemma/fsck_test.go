@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -210,6 +211,78 @@ func TestKeyOfAServiceIsRemembered(t *testing.T) {
 	if _, err := checkKeys(fault); err != nil || len(faults) != 1 || !strings.Contains(faults[0].Where, "tlog.key") {
 		t.Errorf("without the key of the log: %v, %v", faults, err)
 	}
+}
+
+// A key service revoked a key of this machine, and its public key is deleted from the
+// keys folder. No rotation has it, so that the revocation can not be checked: that is
+// an error while the folder has it, and while the log has something that the service
+// signed here. Once it was a revocation by nobody, and the key was good again. What is
+// signed by one who never signed here stays the word of a stranger.
+func TestRevocationByAServiceWhoseKeyIsGone(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("STEMMA_DIR", dir)
+	own, err := signingKey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := filekey.Open(filepath.Join(t.TempDir(), "service"), filekey.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rememberService(service); err != nil {
+		t.Fatal(err)
+	}
+	at := "2026-01-02T03:04:05Z"
+	s, err := attest.New(attest.TypeKeyRevocation, attest.KeyRevocation{
+		Metadata: attest.Metadata{Source: "stemma", EventID: "key-revocation/x", Observed: at, Assertion: stemma.Declared},
+		KeyID:    own.KeyID(), Reason: "lost", From: at,
+	}, attest.KeySubject(own.KeyID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spine, err := openSpine(t.Context(), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spine.close()
+	e, err := sign.SealStatement(t.Context(), s, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spine.recorder.Record(t.Context(), []record.Submission{{Envelope: e.Encode()}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeStatement(statementsDir(filepath.Join(dir, "keys")), attest.Digest(e.Encode()), e.Encode()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, want int, kind error) {
+		t.Helper()
+		known, err := believed(t.Context(), trustFlags{})
+		if !errors.Is(err, kind) || len(known.Revoked) != want {
+			t.Errorf("%s: revoked are %+v, %v, want %d and %v", what, known.Revoked, err, want, kind)
+		}
+	}
+	check("all is there", 1, nil)
+	if err := os.Remove(filepath.Join(dir, "keys", servicePrefix+service.KeyID()+".pem")); err != nil {
+		t.Fatal(err)
+	}
+	check("the key of the service is gone", 0, stemma.ErrInvalid)
+	if err := os.RemoveAll(statementsDir(filepath.Join(dir, "keys"))); err != nil {
+		t.Fatal(err)
+	}
+	check("by one who never signed here", 0, nil)
+	signed := record.New(record.Config{Evidence: spine.evidence, Log: spine.log, Signer: service, Trust: sign.Trust{}, Warn: func(string) {}, Predicates: predicates()})
+	payload := `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"git#1","digest":{"sha256":"` + strings.Repeat("ab", 32) + `"}}],` +
+		`"predicateType":"https://stemma.dev/ref-observation/v1","predicate":{"source":"tracker","sourceEventId":"e1","timeObserved":"` + at + `","timeClaimed":null,` +
+		`"assertion":"observed","repository":"git#1","observer":"someone","refs":[{"name":"refs/heads/a"}]}}`
+	if _, err := signed.Record(t.Context(), []record.Submission{{Payload: []byte(payload)}}); err != nil {
+		t.Fatal(err)
+	}
+	check("by one who signed here", 0, stemma.ErrInvalid)
+	if err := rememberService(service); err != nil {
+		t.Fatal(err)
+	}
+	check("the key is put back", 1, nil)
 }
 
 func TestSubmissionsOfAnInput(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,43 +97,60 @@ type badStatement struct {
 	// harmless says that no revocation can be lost by it: what it should be is known,
 	// or it could not count.
 	harmless bool
+	hint     string // what to do; "" is to put back a copy
 }
 
-// keyStatements gives the statements about the keys of this machine that the log
-// and the folder beside the keys have, and what there is not what it should be.
-func keyStatements(ctx context.Context, own []sign.Key, e store.Evidence) ([]keyStatement, []badStatement, error) {
-	r := &statementReader{at: make(map[string]int), digests: make(map[string]bool)}
-	var ids []string
-	for _, k := range own {
-		ids = append(ids, k.ID)
-		k.From, k.Until = time.Time{}, time.Time{}
-		r.trust.Keys = append(r.trust.Keys, k)
-	}
-	if e != nil {
-		entries, err := record.KeyStatements(ctx, e, ids...)
-		if err != nil {
-			return nil, nil, fmt.Errorf("statements about keys: %w", err)
-		}
-		for _, entry := range entries {
-			r.entry(ctx, entry)
-		}
-	}
+// unsigned says that it is a revocation by a key of which nothing is known any more.
+func (b *badStatement) unsigned(signer string) {
+	b.err = fmt.Errorf("revokes a key of this machine and names as its signer key %s, whose record is gone: %w", evidence.Short(signer), stemma.ErrInvalid)
+	b.hint = fmt.Sprintf("put back a copy of keys/%s%s.pem, or of keys/signing-%s.json", servicePrefix, signer, signer)
+}
+
+// keyStatements is what the log and the folder beside the keys say of the keys of
+// this machine.
+type keyStatements struct {
+	list []keyStatement
+	bad  []badStatement // what is there not what it should be
+	tied []string       // ids of keys whose record is gone, and that a rotation still has
+}
+
+// readKeyStatements reads the statements about the keys of this machine that the log
+// and the folder beside the keys have.
+func readKeyStatements(ctx context.Context, own []sign.Key, e store.Evidence) (keyStatements, error) {
 	dir, err := keysDir()
 	if err != nil {
-		return nil, nil, err
+		return keyStatements{}, err
 	}
-	if err := r.folder(ctx, statementsDir(dir)); err != nil {
-		return nil, nil, err
+	files, err := statementFiles(statementsDir(dir))
+	if err != nil {
+		return keyStatements{}, err
+	}
+	var signed []signedText
+	for _, f := range files {
+		if f.err == nil {
+			signed = append(signed, f.signedText)
+		}
+	}
+	r := &statementReader{keyChain: newKeyChain(own), at: make(map[string]int), digests: make(map[string]bool)}
+	entries, err := r.gather(ctx, e, signed)
+	if err != nil {
+		return keyStatements{}, fmt.Errorf("statements about keys: %w", err)
+	}
+	for _, entry := range entries {
+		r.entry(ctx, entry)
+	}
+	for _, f := range files {
+		r.file(ctx, f)
 	}
 	for i, b := range r.bad {
 		r.bad[i].harmless = b.harmless || r.digests[b.digest]
 	}
-	return r.list, r.bad, nil
+	return keyStatements{r.list, r.bad, r.tied}, nil
 }
 
 // statementReader reads statements about keys.
 type statementReader struct {
-	trust   sign.Trust
+	*keyChain
 	list    []keyStatement
 	at      map[string]int  // what is signed: place in list
 	digests map[string]bool // of those in list
@@ -140,49 +159,80 @@ type statementReader struct {
 
 // entry takes in what the log has.
 func (r *statementReader) entry(ctx context.Context, entry store.Entry) {
-	k, ours, err := r.read(ctx, entry.Bytes)
-	switch {
-	case err != nil:
-		r.bad = append(r.bad, badStatement{where: fmt.Sprintf("envelope %d", entry.ID), digest: hex.EncodeToString(entry.Digest[:]), err: err})
-	case ours: // others may record what they like of these keys
+	b := badStatement{where: fmt.Sprintf("envelope %d", entry.ID), digest: hex.EncodeToString(entry.Digest[:])}
+	t, err := decodeSigned(entry.Bytes)
+	if err != nil {
+		b.err = err
+		r.bad = append(r.bad, b)
+		return
+	}
+	if k, ours := r.read(ctx, entry.Bytes, t); ours {
 		k.logged, k.index = true, entry.Index
 		r.add(k)
+		return
+	}
+	// Others may record what they like of these keys. But what names a key that signed
+	// here as its signer can not be told from a revocation.
+	if id := slices.IndexFunc(r.strangers(t), func(id string) bool { return r.gone[id] }); id >= 0 {
+		b.unsigned(r.strangers(t)[id])
+		r.bad = append(r.bad, b)
 	}
 }
 
-// folder takes in what is kept beside the keys.
-func (r *statementReader) folder(ctx context.Context, dir string) error {
-	files, err := os.ReadDir(dir)
+// statementFile is a file of the folder of statements.
+type statementFile struct {
+	signedText
+	name   string
+	digest string // by its name
+	text   []byte
+	err    error // why it can not be read
+}
+
+// statementFiles reads the folder of statements. The error is that of the folder.
+func statementFiles(dir string) ([]statementFile, error) {
+	found, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %v: %w", dir, reason(err), stemma.ErrDenied)
+		return nil, fmt.Errorf("read %s: %v: %w", dir, reason(err), stemma.ErrDenied)
 	}
-	for _, file := range files {
+	var files []statementFile
+	for _, file := range found {
 		digest, is := strings.CutSuffix(file.Name(), statementEnding)
 		if !is {
 			continue
 		}
-		b := badStatement{where: "keys/statements/" + file.Name(), digest: digest}
-		text, err := readSmall(filepath.Join(dir, file.Name()), int64(attest.DefaultLimits.Envelope))
-		if err != nil && !errors.Is(err, stemma.ErrInvalid) {
-			return err
+		f := statementFile{name: file.Name(), digest: digest}
+		f.text, f.err = readSmall(filepath.Join(dir, f.name), int64(attest.DefaultLimits.Envelope))
+		if f.err != nil && !errors.Is(f.err, stemma.ErrInvalid) {
+			return nil, f.err
 		}
-		var k keyStatement
-		var ours bool
-		if err == nil {
-			k, ours, err = r.read(ctx, text)
+		if f.err == nil {
+			f.signedText, f.err = decodeSigned(f.text)
 		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// file takes in what is kept beside the keys.
+func (r *statementReader) file(ctx context.Context, f statementFile) {
+	b := badStatement{where: "keys/statements/" + f.name, digest: f.digest, err: f.err}
+	if b.err == nil {
+		k, ours := r.read(ctx, f.text, f.signedText)
+		strangers := r.strangers(f.signedText)
 		switch {
-		case err != nil:
-			b.err = err
+		case !ours && len(strangers) > 0: // nobody but this machine writes here
+			b.unsigned(strangers[0])
+		case !ours && (r.revokes(f.signedText) || r.misnames(ctx, f.signedText)):
+			b.err = fmt.Errorf("is not signed by the key that it names: %w", stemma.ErrInvalid)
 		case !ours:
 			b.harmless = true
 			b.err = fmt.Errorf("is no statement about a key that a key of this machine has signed, and counts for nothing: %w", stemma.ErrInvalid)
 		default:
 			b.harmless = true // it counts for what it is
-			k.kept = k.digest == digest
+			k.kept = k.digest == f.digest
 			have := r.add(k)
 			switch {
 			case !k.kept:
@@ -191,27 +241,18 @@ func (r *statementReader) folder(ctx context.Context, dir string) error {
 				b.err = fmt.Errorf("says what %s says, in another envelope: %w", have+statementEnding, stemma.ErrInvalid)
 			}
 		}
-		if b.err != nil {
-			r.bad = append(r.bad, b)
-		}
 	}
-	return nil
+	if b.err != nil {
+		r.bad = append(r.bad, b)
+	}
 }
 
-// read reads an envelope. ours is false where it is no statement about a key, or
-// one that no key of this machine has signed.
-func (r *statementReader) read(ctx context.Context, text []byte) (k keyStatement, ours bool, err error) {
-	e, err := attest.Decode(text)
-	if err != nil {
-		return k, false, err
-	}
-	s, err := attest.DecodeStatement(e.Payload)
-	if err != nil {
-		return k, false, err
-	}
-	k = keyStatement{digest: attest.Digest(text), signed: string(e.Payload), envelope: text, statement: s}
-	about := s.PredicateType == attest.TypeKeyRotation || s.PredicateType == attest.TypeKeyRevocation
-	return k, about && r.trust.Verify(ctx, e, s).OK(), nil
+// read reads a signed statement. ours is false where it is none about a key, or one
+// that no key of this machine has signed.
+func (r *statementReader) read(ctx context.Context, text []byte, t signedText) (k keyStatement, ours bool) {
+	k = keyStatement{digest: attest.Digest(text), signed: string(t.envelope.Payload), envelope: text, statement: t.statement}
+	about := t.statement.PredicateType == attest.TypeKeyRotation || t.statement.PredicateType == attest.TypeKeyRevocation
+	return k, about && r.trust.Verify(ctx, t.envelope, t.statement).OK()
 }
 
 // add adds a statement, or to what is known of it where the same was signed in the
@@ -230,20 +271,21 @@ func (r *statementReader) add(k keyStatement) string {
 
 // stated gives the statements about the keys of this machine, and what they say of
 // keys that are not to be believed. A revocation counts that the log has, or the
-// folder beside the keys: taking one of the two away makes no key good again. Nor
-// does damage: what may have been a revocation is an error.
+// folder beside the keys: taking one of the two away makes no key good again, nor does
+// taking away the record of the key that signed it. Nor does damage: what may have
+// been a revocation is an error.
 func stated(ctx context.Context, own []sign.Key, e store.Evidence) ([]keyStatement, []sign.Revocation, error) {
-	list, bad, err := keyStatements(ctx, own, e)
+	said, err := readKeyStatements(ctx, own, e)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, b := range bad {
+	for _, b := range said.bad {
 		if !b.harmless {
-			return nil, nil, hinted{fmt.Errorf("%s: %w", b.where, b.err), "it may be a revocation: put back a copy of it"}
+			return nil, nil, hinted{fmt.Errorf("%s: %w", b.where, b.err), cmp.Or(b.hint, "it may be a revocation: put back a copy of it")}
 		}
 	}
 	var all []sign.Revocation
-	for _, k := range list {
+	for _, k := range said.list {
 		if k.statement.PredicateType != attest.TypeKeyRevocation {
 			continue
 		}
@@ -257,7 +299,7 @@ func stated(ctx context.Context, own []sign.Key, e store.Evidence) ([]keyStateme
 		}
 		all = append(all, sign.Revocation{KeyID: r.KeyID, From: from, Reason: r.Reason, Pinned: k.where()})
 	}
-	return list, all, nil
+	return said.list, all, nil
 }
 
 // statedHere is stated, by the evidence of this machine.
@@ -328,7 +370,7 @@ func checkKeyStatements(ctx context.Context, e store.Evidence, fault func(record
 	if err != nil {
 		return nil // it is named with the keys
 	}
-	list, bad, err := keyStatements(ctx, own, e)
+	said, err := readKeyStatements(ctx, own, e)
 	if errors.Is(err, stemma.ErrInvalid) {
 		fault(record.Fault{Where: "keys/statements", Reason: err.Error()})
 		return nil
@@ -336,13 +378,16 @@ func checkKeyStatements(ctx context.Context, e store.Evidence, fault func(record
 	if err != nil {
 		return err
 	}
-	for _, b := range bad {
+	for _, b := range said.bad {
 		fault(record.Fault{Where: b.where, Reason: b.err.Error()})
+	}
+	for _, id := range said.tied {
+		fault(record.Fault{Where: "keys/signing-" + id + ".json", Reason: "the record of key " + evidence.Short(id) + " is gone: what it says of keys counts all the same, by the rotation that has the key, and nothing else that it signed can be checked"})
 	}
 	if e == nil {
 		return nil
 	}
-	for _, k := range list {
+	for _, k := range said.list {
 		what := k.about()
 		switch {
 		case !k.logged:

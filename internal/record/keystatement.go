@@ -1,7 +1,10 @@
 package record
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/stemma-dev/stemma/internal/attest"
 	"github.com/stemma-dev/stemma/internal/store"
@@ -30,4 +33,35 @@ func KeyStatements(ctx context.Context, e store.Evidence, keyIDs ...string) ([]s
 		}
 	}
 	return found, nil
+}
+
+// KeysOfLog reads the whole log for what it knows of keys: the rotations of any, the
+// oldest first, and which of these keys signed something on this machine, as the
+// signatures have it.
+func KeysOfLog(ctx context.Context, e store.Evidence, keyIDs []string) (rotations []store.Entry, here []string, err error) {
+	found := make(map[string]bool)
+	for entry, err := range e.Entries(ctx, 0) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if entry.Source == foreignSource {
+			if entry.PredicateType == attest.TypeKeyRotation {
+				rotations = append(rotations, entry)
+			}
+			continue
+		}
+		for _, id := range keyIDs {
+			if found[id] || !bytes.Contains(entry.Bytes, []byte(id)) {
+				continue
+			}
+			signed, err := attest.Decode(entry.Bytes)
+			if err != nil {
+				return nil, nil, fmt.Errorf("envelope %d: %w", entry.ID, err)
+			}
+			if slices.ContainsFunc(signed.Signatures, func(s attest.Signature) bool { return s.KeyID == id }) {
+				found[id], here = true, append(here, id)
+			}
+		}
+	}
+	return rotations, here, nil
 }

@@ -161,7 +161,7 @@ func readVault(ctx context.Context) (*vault.Vault, error) {
 		if err != nil {
 			return nil, err
 		}
-		if left, err := filepath.Glob(filepath.Join(keys, "vault", "sessions", "*", "*.key")); err != nil || len(left) == 0 {
+		if left, err := fs.Glob(os.DirFS(keys), "vault/sessions/*/*.key"); err != nil || len(left) == 0 {
 			return nil, fmt.Errorf("no content is kept in %s: %w", home, stemma.ErrNotFound)
 		}
 	}

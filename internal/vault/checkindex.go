@@ -155,9 +155,9 @@ func (x *indexCheck) links() error {
 
 // keyFiles looks for keys of sessions that no row knows: an erasure would miss them.
 func (x *indexCheck) keyFiles() error {
-	files, err := filepath.Glob(x.v.keyPath("sessions", "*", "*.key"))
+	files, err := matching(x.v.keyPath("sessions"), "*/*.key")
 	if err != nil {
-		return err
+		return fmt.Errorf("list keys: %w", err)
 	}
 	if busy, err := x.erasing(); err != nil || busy {
 		return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -253,25 +254,25 @@ func (v *Vault) planFiles(ctx context.Context, in *intent) error {
 	patterns := make([]string, 0, len(in.Names)+len(in.Parts)+2)
 	prefixes := make([]string, 0, len(in.Names)+len(in.Parts))
 	for _, name := range in.Names {
-		patterns = append(patterns, filepath.Join("sessions", name, "*"))
+		patterns = append(patterns, path.Join("sessions", name, "*"))
 		prefixes = append(prefixes, name+"/")
 	}
 	for _, p := range in.Parts {
 		name, part, _ := strings.Cut(p, "/")
-		patterns = append(patterns, filepath.Join("sessions", name, part+".*"))
+		patterns = append(patterns, path.Join("sessions", name, part+".*"))
 		prefixes = append(prefixes, p+"/")
 	}
 	if in.Kind == KindPerson {
-		patterns = append(patterns, filepath.Join("sessions", "*", "*."+in.Target+".key"), filepath.Join("extracts", "*."+in.Target+".key"), filepath.Join(personFile(in.Target)...))
+		patterns = append(patterns, path.Join("sessions", "*", "*."+in.Target+".key"), path.Join("extracts", "*."+in.Target+".key"), path.Join(personFile(in.Target)...))
 	}
 	for _, l := range in.Links {
-		patterns = append(patterns, filepath.Join("links", l+".key"))
+		patterns = append(patterns, path.Join("links", l+".key"))
 	}
 	in.Files = nil
 	for _, p := range patterns {
-		found, err := filepath.Glob(v.keyPath(p))
+		found, err := matching(v.cfg.Keys, p)
 		if err != nil {
-			return fmt.Errorf("list keys: %v", err)
+			return fmt.Errorf("list keys: %w", err)
 		}
 		for _, f := range found {
 			rel, err := filepath.Rel(v.cfg.Keys, f)
@@ -391,9 +392,9 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 		return err
 	}
 	for _, name := range in.Names {
-		rest, err := filepath.Glob(v.keyPath("sessions", name, "*"))
+		rest, err := matching(v.keyPath("sessions", name), "*")
 		if err != nil {
-			return err
+			return fmt.Errorf("list keys: %w", err)
 		}
 		for _, f := range rest {
 			if err := shred(f); err != nil {
@@ -427,10 +428,10 @@ func (v *Vault) destroy(ctx context.Context, in *intent) error {
 // sweepKeys destroys the copies of keys that writers left which were killed. The
 // vault is locked alone: nobody is writing one now.
 func (v *Vault) sweepKeys() error {
-	for _, folder := range []string{"persons", "links", "extracts", filepath.Join("sessions", "*")} {
-		left, err := filepath.Glob(v.keyPath(folder, ".key-*"))
+	for _, folder := range []string{"persons", "links", "extracts", "sessions/*"} {
+		left, err := matching(v.cfg.Keys, folder+"/.key-*")
 		if err != nil {
-			return err
+			return fmt.Errorf("list keys: %w", err)
 		}
 		for _, f := range left {
 			if err := shred(f); err != nil {

@@ -340,9 +340,9 @@ func (v *Vault) extractKeys(names []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(v.keyPath("extracts", "*.key"))
+	files, err := matching(v.keyPath("extracts"), "*.key")
 	if err != nil {
-		return nil, fmt.Errorf("list keys: %v", err)
+		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	var gone []string
 	for _, f := range files {
@@ -356,9 +356,9 @@ func (v *Vault) extractKeys(names []string) ([]string, error) {
 // sweepExtracts removes the extracts whose keys are gone, and what killed writers
 // left of some. The vault is locked alone.
 func (v *Vault) sweepExtracts() error {
-	left, err := filepath.Glob(v.extractPath("*", ".extract-*"))
+	left, err := matching(v.extractPath(), "*/.extract-*")
 	if err != nil {
-		return err
+		return fmt.Errorf("list extracts: %w", err)
 	}
 	for _, f := range left {
 		if err := os.Remove(f); err != nil && !os.IsNotExist(err) {

@@ -147,10 +147,10 @@ func (v *Vault) together() error {
 	}
 	indexGone, masterGone := gone(v.indexPath()), gone(v.keyPath("master.key"))
 	var keys []string
-	for _, pattern := range []string{v.keyPath("sessions", "*", "*.key"), v.keyPath("persons", "*.key")} {
-		found, err := filepath.Glob(pattern)
+	for _, pattern := range []string{"sessions/*/*.key", "persons/*.key"} {
+		found, err := matching(v.cfg.Keys, pattern)
 		if err != nil {
-			return err
+			return fmt.Errorf("list keys: %w", err)
 		}
 		keys = append(keys, found...)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -251,9 +252,9 @@ func (b *bench) workTrees() []string {
 	if top := b.repo.WorkTree(); top != "" {
 		dirs = append(dirs, top)
 	}
-	links, _ := filepath.Glob(filepath.Join(b.repo.CommonDir(), "worktrees", "*", "gitdir"))
+	links, _ := fs.Glob(os.DirFS(b.repo.CommonDir()), "worktrees/*/gitdir") // the pattern is fixed
 	for _, link := range links {
-		text, err := os.ReadFile(link)
+		text, err := os.ReadFile(filepath.Join(b.repo.CommonDir(), filepath.FromSlash(link)))
 		if err == nil && len(text) < 4096 {
 			dirs = append(dirs, filepath.Dir(strings.TrimSpace(string(text))))
 		}

@@ -34,9 +34,12 @@ type ReflogEntry struct {
 // A commit may be gone from the repository.
 func (r *Repo) Reflog(ctx context.Context) ([]ReflogEntry, error) {
 	roots := []string{filepath.Join(r.place.common, "logs")}
-	trees, _ := filepath.Glob(filepath.Join(r.place.common, "worktrees", "*", "logs")) // the pattern is fixed
+	trees, _ := fs.Glob(os.DirFS(r.place.common), "worktrees/*/logs") // the pattern is fixed
+	for _, name := range trees {
+		roots = append(roots, filepath.Join(r.place.common, filepath.FromSlash(name)))
+	}
 	seen := make(map[ReflogEntry]bool)
-	for _, root := range append(roots, trees...) {
+	for _, root := range roots {
 		err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 			if cerr := ctx.Err(); cerr != nil {
 				return cerr

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +154,27 @@ func TestReflogNamesWhatARewriteLeftBehind(t *testing.T) {
 	}
 	if len(actions) != 3 || actions[ids[0]] != "commit (initial)" || actions[ids[1]] != "commit" {
 		t.Errorf("Reflog tells %q; want both commits and the amended one", actions)
+	}
+}
+
+// What a linked work tree left behind is in its own reflog. In a repository below
+// a folder with a bracket in its name those were once not found.
+func TestReflogOfALinkedWorkTreeBelowAPattern(t *testing.T) {
+	for _, name := range []string{"a[b]", "a[b"} {
+		g := &testRepo{t: t, dir: filepath.Join(t.TempDir(), name)}
+		mustRun(t, "", nil, nil, "init", "-q", "-b", "main", g.dir)
+		g.commit("1", "f", "x\n")
+		linked := filepath.Join(filepath.Dir(g.dir), "linked")
+		g.git("worktree", "add", "-q", "--detach", linked)
+		mustRun(t, linked, nil, nil, "commit", "-q", "--allow-empty", "-m", "of nobody's branch")
+		want := mustRun(t, linked, nil, nil, "rev-parse", "HEAD")
+		got, err := g.open().Reflog(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(got, func(e ReflogEntry) bool { return e.New == want && e.Action == "commit" }) {
+			t.Errorf("%s: Reflog tells %+v, and not of %s", name, got, want)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -321,8 +322,9 @@ func Sessions(s *spool.Spool) []Remembered {
 // they were told to do. It may be called while sessions are told.
 func Forget(s *spool.Spool, ids []string) error {
 	dir := filepath.Join(s.Dir(), folder)
-	files, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the pattern is fixed
-	for _, path := range files {
+	files, _ := fs.Glob(os.DirFS(dir), "*.json") // the pattern is fixed
+	for _, name := range files {
+		path := filepath.Join(dir, name)
 		text, err := os.ReadFile(path)
 		if err != nil || !slices.ContainsFunc(ids, func(id string) bool { return id != "" && strings.Contains(string(text), id) }) {
 			continue

@@ -621,6 +621,26 @@ func TestErasureMovesRecords(t *testing.T) {
 	}
 }
 
+// In a spool below a folder with a bracket in its name what is remembered of an
+// erased session was once not found.
+func TestErasureForgetsBelowAPattern(t *testing.T) {
+	for _, name := range []string{"a[b]", "a[b"} {
+		d := newDesk(t)
+		d.home = filepath.Join(d.home, name)
+		d.hook("codex", "UserPromptSubmit", map[string]any{"session_id": "gone", "prompt": "secret"})
+		d.sync()
+		if len(Sessions(d.spool())) != 1 {
+			t.Fatalf("%s: %d sessions are remembered", name, len(Sessions(d.spool())))
+		}
+		if err := Forget(d.spool(), []string{"gone"}); err != nil {
+			t.Fatal(err)
+		}
+		if left := Sessions(d.spool()); len(left) != 0 {
+			t.Errorf("%s: %+v is remembered of what was erased", name, left)
+		}
+	}
+}
+
 // What is remembered may have been damaged: sessions are told all the same.
 func TestDamagedState(t *testing.T) {
 	for _, text := range []string{"", "{", "null", `{"sessions":{"codex/h":null,"x":{}}}`, `{"key":"codex/h","records":[{"s":"../x","o":-1}],"recordsTold":7,"sessions":{"h":null}}`, `{"key":"codex/h","records":[{"s":"x","o":-1}],"sessions":{"h":null},"hooks":{"sessions":[{"id":"h","index":-5,"open":[null]}]}}`} {

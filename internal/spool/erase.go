@@ -108,7 +108,7 @@ func without(data []byte, name string, match func(Record) bool, taken, kept map[
 
 // sweep finishes what an erasure that was stopped has left.
 func (s *Spool) sweep() error {
-	left, _ := filepath.Glob(filepath.Join(s.dir, "segments", "*"+replaced)) // the pattern is fixed
+	left := s.matching("segments/*" + replaced)
 	if _, err := os.Lstat(filepath.Join(s.dir, transcripts+replaced)); err == nil {
 		left = append(left, filepath.Join(s.dir, transcripts+replaced))
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stemma-dev/stemma"
 )
@@ -138,5 +139,57 @@ func TestEraseAfterAKill(t *testing.T) {
 	}
 	if records, faults := all(t, s); len(records) != 1 || len(faults) != 0 {
 		t.Errorf("%d records and %d faults are left, want 1 and 0", len(records), len(faults))
+	}
+}
+
+// Below a folder with a bracket in its name what a killed erasure left was once not
+// found, and nothing ever grew old.
+func TestSpoolBelowAPattern(t *testing.T) {
+	for _, name := range []string{"a[b]", "a[b", "*"} {
+		s, err := Open(filepath.Join(t.TempDir(), name), Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append(Record{Time: noon, Session: "old", Payload: []byte("payload")}); err != nil {
+			t.Fatal(err)
+		}
+		blob, err := s.putBlob([]byte("old"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths, err := s.segments()
+		if err != nil || len(paths) != 1 {
+			t.Fatalf("%s: segments %q, %v", name, paths, err)
+		}
+		state := filepath.Join(s.dir, "state")
+		if err := os.MkdirAll(state, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		old := []string{paths[0], s.blobPath(blob), filepath.Join(state, "call.json"), filepath.Join(state, "call.index")}
+		for _, path := range append(old[2:], paths[0]+replaced) {
+			if err := os.WriteFile(path, []byte("canary"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Erase(func(Record) bool { return false }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Lstat(paths[0] + replaced); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: what a killed erasure left is there: %v", name, err)
+		}
+		yesterday := time.Now().Add(-24 * time.Hour)
+		for _, path := range old {
+			if err := os.Chtimes(path, yesterday, yesterday); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if freed, err := s.Purge(time.Now().Add(-time.Hour)); err != nil || freed == 0 {
+			t.Errorf("%s: purge freed %d, %v", name, freed, err)
+		}
+		for _, path := range old {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: %s is there after its term: %v", name, path, err)
+			}
+		}
 	}
 }

@@ -349,8 +349,7 @@ func (s *Spool) Purge(before time.Time) (int64, error) {
 	}
 	var freed int64
 	for _, pattern := range []string{"segments/*.seg", "blobs/??/*", "blobs/??/.new-*"} {
-		paths, _ := filepath.Glob(filepath.Join(s.dir, filepath.FromSlash(pattern))) // the pattern is fixed
-		for _, path := range paths {
+		for _, path := range s.matching(pattern) {
 			st, err := os.Lstat(path)
 			if err != nil || !st.Mode().IsRegular() || !st.ModTime().Before(before) {
 				continue
@@ -361,14 +360,12 @@ func (s *Spool) Purge(before time.Time) (int64, error) {
 		}
 	}
 	// What was remembered for a call that never ended.
-	states, _ := filepath.Glob(filepath.Join(s.dir, "state", "*.json"))
-	for _, path := range states {
+	for _, path := range s.matching("state/*.json") {
 		if st, err := os.Lstat(path); err == nil && st.ModTime().Before(before) {
 			os.Remove(path)
 		}
 	}
-	kept, _ := filepath.Glob(filepath.Join(s.dir, "state", "*.index"))
-	for _, path := range kept {
+	for _, path := range s.matching("state/*.index") {
 		if _, err := os.Lstat(strings.TrimSuffix(path, ".index") + ".json"); errors.Is(err, fs.ErrNotExist) {
 			os.Remove(path)
 		}
@@ -376,6 +373,16 @@ func (s *Spool) Purge(before time.Time) (int64, error) {
 	unlock()
 	_, err = s.Measure()
 	return freed, err
+}
+
+// matching gives the paths of the files in the spool that match a pattern. Its own
+// path is no part of the pattern: a bracket in it is a bracket.
+func (s *Spool) matching(pattern string) []string {
+	paths, _ := fs.Glob(os.DirFS(s.dir), pattern) // the patterns are fixed
+	for i, name := range paths {
+		paths[i] = filepath.Join(s.dir, filepath.FromSlash(name))
+	}
+	return paths
 }
 
 // segments gives the paths of all segments, in the order of their names, which

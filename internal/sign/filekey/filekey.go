@@ -157,13 +157,13 @@ func finish(dir string) error {
 	for _, info := range all {
 		needed[info.ID] = info.Current || info.Until == nil
 	}
-	secrets, err := filepath.Glob(filepath.Join(escape(dir), prefix+"*"+keySuffix))
+	secrets, err := fs.Glob(os.DirFS(dir), prefix+"*"+keySuffix)
 	if err != nil {
 		return fmt.Errorf("keys in %s: %v: %w", dir, err, stemma.ErrInvalid)
 	}
-	for _, path := range secrets {
+	for _, name := range secrets {
 		// One of which nothing is known was being made.
-		if id := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), prefix), keySuffix); !needed[id] {
+		if id := strings.TrimSuffix(strings.TrimPrefix(name, prefix), keySuffix); !needed[id] {
 			if err := removeSecret(dir, id); err != nil {
 				return err
 			}
@@ -275,7 +275,7 @@ func (i Info) Trusted(where string) (sign.Key, error) {
 // List gives every key that the folder knows, oldest first; none where there is
 // no folder.
 func List(dir string) ([]Info, error) {
-	names, err := filepath.Glob(filepath.Join(escape(dir), prefix+"*"+infoSuffix))
+	names, err := fs.Glob(os.DirFS(dir), prefix+"*"+infoSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("keys in %s: %v: %w", dir, err, stemma.ErrInvalid)
 	}
@@ -285,7 +285,7 @@ func List(dir string) ([]Info, error) {
 	}
 	var all []Info
 	for _, name := range names {
-		info, err := readInfo(dir, strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), prefix), infoSuffix))
+		info, err := readInfo(dir, strings.TrimSuffix(strings.TrimPrefix(name, prefix), infoSuffix))
 		if err != nil {
 			return nil, err
 		}
@@ -301,11 +301,6 @@ func List(dir string) ([]Info, error) {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return all, nil
-}
-
-// escape keeps Glob from reading a folder's name as a pattern.
-func escape(dir string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
 }
 
 func readInfo(dir, id string) (Info, error) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -137,6 +138,31 @@ func TestDamagedKeysAreNamed(t *testing.T) {
 		_, err = filekey.Open(dir, filekey.Config{})
 		if !errors.Is(err, stemma.ErrInvalid) || !strings.Contains(err.Error(), "signing-") {
 			t.Errorf("%s: %v, want ErrInvalid that names the file", name, err)
+		}
+	}
+}
+
+// The folder may have any name: what would be a pattern in it is none.
+func TestKeysInAFolderNamedAsAPattern(t *testing.T) {
+	for _, name := range []string{"a[b]", "a[b", "*", `a\b`} {
+		if runtime.GOOS == "windows" && strings.ContainsAny(name, `*\`) {
+			continue
+		}
+		dir := filepath.Join(t.TempDir(), name)
+		first, err := filekey.Open(dir, filekey.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := filekey.Rotate(dir, filekey.Config{}, func(filekey.Rotation) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		all, err := filekey.List(dir)
+		// Both may be of one second, and are then in the order of their ids.
+		if len(all) == 2 && all[0].Current {
+			slices.Reverse(all)
+		}
+		if err != nil || len(all) != 2 || all[0].ID != first.ID || all[0].Secret || !all[1].Current || !all[1].Secret {
+			t.Errorf("%s: List = %+v, %v; want the first key without a secret, and the one that signs", name, all, err)
 		}
 	}
 }
